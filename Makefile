@@ -1,0 +1,35 @@
+# Every target sets itself up: it makes .venv when there is none and installs what it needs into it.
+VENV ?= .venv
+BIN = $(VENV)/bin
+export ANKA_CI_VENV = $(VENV)
+
+.PHONY: help demo test lint types wheelhouse clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
+
+demo: ## the embedded registry and the steps, no Mac needed
+	@.ci/venv server
+	@$(BIN)/anka-ci try
+
+test: ## the test suite (under 3 minutes on 2 cores)
+	@.ci/venv test
+	@$(BIN)/pytest $(ARGS)
+
+lint: ## ruff, and the schema of the workflow
+	@.ci/venv lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+types: ## mypy --strict
+	@.ci/venv lint
+	@$(BIN)/mypy
+
+wheelhouse: ## wheels of anka-ci and all it needs, for machines without a network
+	@.ci/venv server
+	@$(BIN)/python -m pip wheel --quiet --wheel-dir wheelhouse '.[all]'
+	@ls wheelhouse
+
+clean: ## remove what make made
+	rm -rf $(VENV) wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""GitHub Actions: the adapter that will render and report anka-ci steps; empty so far."""

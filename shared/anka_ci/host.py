@@ -1,0 +1,187 @@
+"""The host door: the local ``anka`` command.
+
+Passes the registry on every call and never relies on the Mac's default. Looks only at an envelope's ``status``,
+``code``, ``message`` and ``body``; what those hold per release is in Anka's command-line reference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anka_ci import process
+from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.result import Progress
+from anka_ci.wire.vm import DownloadSize, Moved, Vm
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+PLACES = ("/usr/local/bin/anka", "/opt/homebrew/bin/anka")
+"""Where the command is when the PATH is bare, as launchd and SSH agents have it."""
+NOT_FOUND, UNREACHABLE = 3, 30
+"""Exit codes of the command that are known: no such VM, template or tag; no registry or no way to it."""
+_PERCENT = re.compile(r"(\d{1,3})%\s*\[")
+
+
+class Host:
+    """The VMs of this host and user. Errors carry the command's own words."""
+
+    def __init__(self, anka: Anka, command: tuple[str, ...]) -> None:
+        self.command = command
+        self._anka = anka
+        self._version: dict[str, Any] | None = None
+
+    @classmethod
+    def open(cls, anka: Anka) -> Host:
+        """The context's command, or the ``anka`` found on the PATH or where its package puts it."""
+        command = anka.context.anka
+        if not command:
+            found = shutil.which("anka") or next((place for place in PLACES if os.access(place, os.X_OK)), None)
+            if found is None:
+                raise UsageError(
+                    "no `anka` command on this machine",
+                    hint="run the step on a Mac with Anka, set ANKA_CI_ANKA to the command, or, inside an Anka VM, "
+                    "save the running instance instead of pushing",
+                )
+            command = (found,)
+        return cls(anka, command)
+
+    def version(self) -> dict[str, Any]:
+        """What ``anka version`` tells: ``product``, ``version``, ``build``; asked once."""
+        if self._version is None:
+            self._version = dict(self._body(self._call(["version"])) or {})
+        return self._version
+
+    def arch(self) -> str | None:
+        """``arm64`` or ``amd64``; None where it cannot be told."""
+        if sys.platform == "darwin":
+            return {"x86_64": "amd64"}.get(platform.machine(), platform.machine())
+        told = self.version().get("host_arch")
+        return told if isinstance(told, str) else None
+
+    def vms(self) -> list[Vm]:
+        """Every VM of this user."""
+        return [Vm.read(row) for row in self._body(self._call(["list"])) or []]
+
+    def vm(self, name_or_id: str) -> Vm:
+        """A VM by name or id; ``NotFoundError`` when there is none."""
+        return Vm.read(self._mapping(self._call(["show", name_or_id], sought=name_or_id)))
+
+    def tags(self, vm: str) -> list[str]:
+        """The local tags of a VM, the current one first."""
+        body = self._body(self._call(["show", vm, "tag"], sought=vm)) or []
+        return [str(row["tag"]) for row in body if isinstance(row, Mapping) and row.get("tag")]
+
+    def config(self, vm: str) -> dict[str, Any]:
+        """The VM's configuration, an open mapping."""
+        return self._mapping(self._call(["describe", vm], sought=vm))
+
+    def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
+        """What a pull of the tag would download onto this host; 0 when it is here already."""
+        options = [*self._connection(registry_url), "check-download-size", "--tag", tag, template]
+        return DownloadSize.read(self._mapping(self._call(["registry", *options], sought=template)))
+
+    def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
+        """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
+        options = ["--local"] if local else []
+        options += ["--shrink"] if shrink else []
+        words = ["registry", *self._connection(registry_url), "pull", "--tag", tag, *options, template]
+        body = self._body(self._call(words, sought=template, subject=tag))
+        return _moved(body, "bytes_received")
+
+    def push(
+        self,
+        vm: str,
+        tag: str,
+        *,
+        registry_url: str,
+        description: str = "",
+        onto: str | None = None,
+        force: bool = False,
+    ) -> Moved:
+        """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag."""
+        options = ["--description", description] if description else []
+        options += ["--remote-vm", onto] if onto else []
+        options += ["--force"] if force else []
+        words = ["registry", *self._connection(registry_url), "push", "--tag", tag, *options, vm]
+        return _moved(self._body(self._call(words, sought=vm, subject=tag)), "bytes_sent")
+
+    def _connection(self, registry_url: str) -> list[str]:
+        """Options between ``registry`` and its sub-command; 2.x takes a URL only as ``--registry-path``."""
+        major = str(self.version().get("version", "3")).split(".")[0]
+        option = "--registry-path" if major.isdigit() and int(major) < 3 else "--remote"
+        return [option, registry_url, *(["--cacert", self._anka.context.ca] if self._anka.context.ca else [])]
+
+    def _call(self, words: list[str], *, sought: str = "", subject: str = "") -> process.Finished:
+        argv = [*self.command, "--machine-readable", *words]
+
+        def on_line(stream: str, line: str) -> None:
+            if match := _PERCENT.search(line):
+                self._anka.tell(Progress(subject=subject, done=int(match.group(1)) / 100, total=1.0))
+
+        try:
+            done = process.run(
+                argv,
+                env={**os.environ, "ANKA_PROGRESS": "1"},
+                timeout=self._anka.deadline.left(),
+                on_line=on_line if subject else None,
+                cancelled=self._anka.cancelled,
+            )
+        except NotFoundError as error:
+            raise UsageError(
+                f"the anka command {self.command[0]!r} is not there", hint="correct ANKA_CI_ANKA, or install Anka"
+            ) from error
+        envelope = _envelope(done)
+        if envelope.get("status") == "OK" and done.status == 0:
+            return done
+        raise _error(words, done, envelope, sought)
+
+    def _body(self, done: process.Finished) -> Any:
+        return _envelope(done).get("body")
+
+    def _mapping(self, done: process.Finished) -> dict[str, Any]:
+        body = self._body(done)
+        if isinstance(body, list) and len(body) == 1:
+            body = body[0]
+        if not isinstance(body, dict):
+            raise RefusedError(f"{' '.join(done.argv)}: its answer is no mapping", hint="is it Anka's command?")
+        return body
+
+
+def _moved(body: object, key: str) -> Moved:
+    """Bytes are an extension of the stand-in; Anka's own command does not tell them."""
+    if not isinstance(body, Mapping):
+        return Moved()
+    found = {name: body.get(name) for name in (key, "bytes_shared", "version")}
+    numbers = {name: value if isinstance(value, int) else None for name, value in found.items()}
+    return Moved(moved=numbers[key], shared=numbers["bytes_shared"], version=numbers["version"])
+
+
+def _envelope(done: process.Finished) -> dict[str, Any]:
+    """The last line of stdout that is not empty, as JSON; an empty mapping when it is none."""
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    try:
+        found = json.loads(lines[-1]) if lines else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _error(words: list[str], done: process.Finished, envelope: Mapping[str, Any], sought: str) -> AnkaCiError:
+    said = str(envelope.get("message") or "") or " ".join((done.stderr or done.stdout).split())[-300:]
+    code = envelope.get("code", done.status)
+    what = "anka " + " ".join(word for word in words if word)
+    if code == NOT_FOUND or said.endswith("not found"):
+        return NotFoundError("VM or tag", sought or what, where="`anka`", hint=said, command=what)
+    if code == UNREACHABLE:
+        return UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
+    if not envelope:
+        return RefusedError(f"{what}: no JSON came back (status {done.status}): {said}", command=what)
+    return RefusedError(f"{what}: {said or 'failed without a message'}", command=what, status=code)

@@ -1,0 +1,72 @@
+"""Plans: what a step is going to do, as frozen data with a digest.
+
+A plan decides nothing and does nothing; ``plan()`` of a step makes it, ``run()`` of the step carries it out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """One thing that will be done. ``text`` says it to people, ``with_`` holds all that ``run`` needs (JSON values)."""
+
+    verb: str
+    text: str
+    with_: Mapping[str, object] = field(default_factory=dict)
+
+    def emit(self) -> dict[str, object]:
+        return {"verb": self.verb, "text": self.text, "with": dict(self.with_)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """One thing that will be gone: a version, a template, a replaced tag. ``newest``: a template's newest version."""
+
+    text: str
+    newest: bool = False
+
+    def emit(self) -> dict[str, object]:
+        return {"text": self.text, "newest": self.newest}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a step will do.
+
+    ``actions`` is empty when there is nothing to do; ``expects`` are the outputs as far as they are known (dashed
+    keys, JSON values); ``bytes`` is what will be moved, None when that cannot be known; ``notes`` are for people.
+    """
+
+    step: str
+    actions: tuple[Action, ...] = ()
+    loses: tuple[Loss, ...] = ()
+    bytes: int | None = None
+    expects: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over actions and losses: the same plan has the same digest on every machine."""
+        content = [self.step, [action.emit() for action in self.actions], [loss.emit() for loss in self.loses]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def loses_little(self) -> bool:
+        """Nothing, or only one template's newest version: what ``confirm: yes`` is enough for."""
+        return not self.loses or (len(self.loses) == 1 and self.loses[0].newest)
+
+    def emit(self) -> dict[str, object]:
+        return {
+            "step": self.step,
+            "digest": self.digest,
+            "actions": [action.emit() for action in self.actions],
+            "loses": [loss.emit() for loss in self.loses],
+            "bytes": self.bytes,
+            "expects": dict(self.expects),
+            "notes": list(self.notes),
+        }

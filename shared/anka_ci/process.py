@@ -1,0 +1,174 @@
+"""The only place that starts another program.
+
+No shell is involved unless the caller names one in ``argv``; user text travels as arguments or environment only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from anka_ci.clock import Cancelled, Clock, SystemClock
+from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError
+
+TAIL = 1 << 20
+"""How much of each stream is kept (bytes): the end, where errors are. A program may print any amount."""
+LONGEST_LINE = 64 << 20
+"""The longest single line (bytes) that is kept whole; an envelope of a large registry is one line."""
+GRACE = 3.0
+"""Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
+
+OnLine = Callable[[str, str], None]
+"""Called with the stream (``stdout`` or ``stderr``) and the text of each line, ``\\r`` ending a line too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A program that has ended: its status (negative: the signal that killed it) and the end of what it printed."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    stall: float | None = None,
+    on_line: OnLine | None = None,
+    cancelled: Cancelled | None = None,
+    clock: Clock | None = None,
+) -> Finished:
+    """Run ``argv`` to its end and return how it ended; a status other than 0 is not an error here.
+
+    Raises ``NotFoundError`` when there is no such program, ``RefusedError`` when it cannot be started,
+    ``FellShortError`` after ``timeout`` seconds or ``stall`` seconds without output, ``InterruptError`` when
+    cancelled; the child and its process group are ended in all of these cases.
+    """
+    clock = clock or SystemClock()
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise NotFoundError("program", argv[0], hint="check the path, or install it") from error
+    except OSError as error:
+        raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
+    streams = [_Stream("stdout", child.stdout, on_line, clock), _Stream("stderr", child.stderr, on_line, clock)]
+    feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
+    feeder.start()
+    try:
+        _wait(child, streams, timeout, stall, cancelled, clock)
+    except BaseException:
+        _end(child)
+        raise
+    finally:
+        for stream in streams:
+            stream.thread.join(timeout=GRACE)
+    return Finished(argv=tuple(argv), status=child.returncode, stdout=streams[0].text(), stderr=streams[1].text())
+
+
+class _Stream:
+    """Reads one pipe in a thread: hands out lines, keeps the tail."""
+
+    def __init__(self, name: str, pipe: IO[bytes] | None, on_line: OnLine | None, clock: Clock) -> None:
+        self.name = name
+        self.pipe = pipe
+        self.on_line = on_line
+        self.clock = clock
+        self.last = clock.monotonic()
+        self.kept = bytearray()
+        self.line = bytearray()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        assert self.pipe is not None
+        with self.pipe, contextlib.suppress(ValueError, OSError):
+            while chunk := self.pipe.read1(1 << 16):  # type: ignore[attr-defined]
+                self.last = self.clock.monotonic()
+                self._take(chunk)
+        if self.line:
+            self._tell(bytes(self.line))
+
+    def _take(self, chunk: bytes) -> None:
+        self.kept += chunk
+        cut = len(self.kept) - TAIL
+        if cut > TAIL:  # keep whole lines where a line is not absurdly long
+            start = self.kept.rfind(b"\n", 0, cut) + 1
+            del self.kept[: start if start or len(self.kept) < LONGEST_LINE else cut]
+        first, *others = chunk.replace(b"\r", b"\n").split(b"\n")
+        self.line += first
+        if others:
+            for line in (bytes(self.line), *others[:-1]):
+                self._tell(line)
+            self.line = bytearray(others[-1])
+        elif len(self.line) > 2 * LONGEST_LINE:
+            del self.line[:LONGEST_LINE]
+
+    def _tell(self, line: bytes) -> None:
+        if self.on_line and line.strip():
+            self.on_line(self.name, line.decode("utf-8", "replace"))
+
+    def text(self) -> str:
+        return self.kept.decode("utf-8", "replace")
+
+
+def _feed(pipe: IO[bytes] | None, data: bytes) -> None:
+    if pipe is not None:
+        with contextlib.suppress(OSError), pipe:
+            pipe.write(data)
+
+
+def _wait(
+    child: subprocess.Popen[bytes],
+    streams: Sequence[_Stream],
+    timeout: float | None,
+    stall: float | None,
+    cancelled: Cancelled | None,
+    clock: Clock,
+) -> None:
+    start = clock.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=0.05)
+            return
+        now = clock.monotonic()
+        if cancelled:
+            raise InterruptError(f"{Path(child.args[0]).name}: interrupted ({cancelled.reason})")  # type: ignore
+        if timeout is not None and now - start > timeout:
+            raise FellShortError(f"{_name(child)} did not finish within {timeout:g} s and was ended")
+        if stall is not None and now - max(start, *(stream.last for stream in streams)) > stall:
+            raise FellShortError(f"{_name(child)} printed nothing for {stall:g} s and was ended")
+
+
+def _name(child: subprocess.Popen[bytes]) -> str:
+    return " ".join(str(word) for word in child.args)[:200]  # type: ignore[union-attr]
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child's whole process group: ask, insist, kill."""
+    for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, 1.0), (signal.SIGKILL, GRACE)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=grace)
+            return

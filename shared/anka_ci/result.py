@@ -1,0 +1,105 @@
+"""The result document (``anka-ci/result/1``) and the events that lead up to it.
+
+Every summary, table and outputs file is a view of the document. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA = "anka-ci/result/1"
+
+Status = Literal["done", "unchanged", "skipped", "planned", "checked-when-run", "failed", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a transfer or a wait is. ``subject`` is a tag, ``node`` a node's name or empty; ``done`` of ``total``."""
+
+    subject: str
+    done: float
+    total: float
+    unit: Literal["bytes", "share", "nodes"] = "share"
+    node: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeChanged:
+    """A node's part of a distribution has a new state: queued, pulling, done, failed, cancelled, skipped, already."""
+
+    node: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A sentence for people, such as what a wait is waiting for. ``level`` is info, notice or warning."""
+
+    text: str
+    level: Literal["info", "notice", "warning"] = "info"
+
+
+Event = Progress | NodeChanged | Said
+Tell = Callable[[Event], None]
+
+
+@dataclass(kw_only=True)
+class StepResult:
+    """What became of one step."""
+
+    id: str
+    step: str
+    status: Status
+    outputs: Mapping[str, object] = field(default_factory=dict)
+    plan: Mapping[str, object] | None = None
+    error: Mapping[str, object] | None = None
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def emit(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "id": self.id,
+            "step": self.step,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "outputs": dict(self.outputs),
+        }
+        if self.plan is not None:
+            found["plan"] = dict(self.plan)
+        if self.error is not None:
+            found["error"] = dict(self.error)
+        if self.notes:
+            found["notes"] = list(self.notes)
+        return found
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What became of a command: one step, or a pipeline file with many."""
+
+    name: str
+    status: Status
+    code: int = 0
+    context: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+    steps: list[StepResult] = field(default_factory=list)
+    error: Mapping[str, object] | None = None
+
+    def emit(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "status": self.status,
+            "code": self.code,
+            "context": self.context,
+            "started": round(self.started, 3),
+            "seconds": round(self.seconds, 3),
+            "steps": [step.emit() for step in self.steps],
+        }
+        if self.error is not None:
+            found["error"] = dict(self.error)
+        return found

@@ -1,0 +1,91 @@
+"""Secrets: values that are never printed, and the redactor that keeps them out of every text.
+
+A secret's text leaves this module only through ``reveal()``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+_URL_PASSWORD = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@'\"]+@")
+
+
+class Secret:
+    """A value that prints as ``***`` however it is shown."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return (Secret, (MASK,))
+
+
+class Redactor:
+    """Replaces known secrets (line by line, as base64 and URL-encoded too) and credentials inside URLs by ``***``."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._known: set[str] = set()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: Secret) -> None:
+        """Learn one more secret; fewer than three characters would mask ordinary text, so those are left alone."""
+        text = secret.reveal()
+        for part in {text, text.strip(), *(line.strip() for line in text.splitlines())}:
+            if len(part) >= 3:
+                self._known |= {part, quote(part, safe=""), quote_plus(part), repr(part)[1:-1]}
+                self._known |= _base64_forms(part)
+
+    @property
+    def values(self) -> list[str]:
+        """Every text that has to be masked, longest first."""
+        return sorted(self._known, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for value in self.values:
+            text = text.replace(value, MASK)
+        return _URL_PASSWORD.sub(rf"\g<scheme>{MASK}@", text)
+
+    def tree(self, value: object) -> object:
+        """The same JSON-like value with every string redacted, keys included."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {self(str(key)): self.tree(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.tree(item) for item in value]
+        return value
+
+
+def _base64_forms(text: str) -> set[str]:
+    raw = text.encode()
+    forms = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
+    # `Authorization: Basic` encodes "user:secret": the two user names that Anka's root token is sent with.
+    forms |= {base64.b64encode(user + raw).decode() for user in (b"root:", b":")}
+    return {form.rstrip("=") for form in forms if len(form) >= 8}

@@ -1,0 +1,439 @@
+"""The fleet: nodes that really pull into a library of their own, groups, and distributions.
+
+A node runs the stand-in ``anka`` as a child process, as a real agent runs ``anka``; the server is never a client of
+itself, and no node moves a byte in this process. What a node holds is what its own ``anka list`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from anka_ci.clock import Cancelled, Clock
+from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, RefusedError, UsageError, suggestion
+from anka_ci.server import launcher
+from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
+from anka_ci.wire.node import ACTIVE, UNHEALTHY, Group, Node, NodeTemplate
+from anka_ci.wire.vm import Vm
+
+STALL = 600.0
+"""Seconds without a word from a pulling child after which it is ended and the node's part has failed."""
+REMEMBERED = 1000
+"""Distributions that are kept; Anka documents no retention."""
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS distributions (id TEXT PRIMARY KEY, requested REAL NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS node_groups (id TEXT PRIMARY KEY, name TEXT NOT NULL, document TEXT NOT NULL)",
+)
+_GROUPS = uuid.UUID("6a6e4f0e-6d1f-4e5c-9f57-0c2d3f6a7b18")
+_PERCENT = re.compile(r"(\d{1,3})%")
+
+
+class Store(Protocol):
+    """The part of the server's state that the fleet keeps its own tables in."""
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """One immediate transaction; what it yields has ``execute(sql, parameters)``."""
+
+
+@dataclass(kw_only=True)
+class _Agent:
+    """One node: its library, its thread, and what it last said it holds."""
+
+    name: str
+    home: Path
+    jobs: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
+    templates: tuple[NodeTemplate, ...] = ()
+    healthy: bool = True
+    used: int = 0
+    changed: float = 0.0
+    thread: threading.Thread | None = None
+
+
+@dataclass(kw_only=True)
+class _Grouped:
+    """A group and the names of its nodes."""
+
+    group: Group
+    nodes: tuple[str, ...] = ()
+
+    def emit(self) -> str:
+        return json.dumps({"group": self.group.emit(), "nodes": list(self.nodes)})
+
+    @classmethod
+    def read(cls, text: str) -> _Grouped:
+        found = json.loads(text)
+        return cls(group=Group.read(found["group"]), nodes=tuple(found["nodes"]))
+
+
+class Fleet:
+    """Nodes ``names`` with their libraries under ``folder``; groups and distributions in ``store``.
+
+    ``anka`` is the stand-in. Every method may be called from any thread. Raises ``UsageError`` for a group that names
+    an unknown node, ``NotFoundError`` for an unknown node, group or request.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        names: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
+        *,
+        anka: str,
+        clock: Clock,
+        arch: str = "arm64",
+    ) -> None:
+        for group, members in groups.items():
+            for member in members:
+                if member not in names:
+                    hint = suggestion(member, names) or "give the server nodes, such as --nodes 3"
+                    raise UsageError(f"the group {group!r} names the unknown node {member!r}", hint=hint)
+        self._store = store
+        self._anka = anka
+        self._clock = clock
+        self._arch = arch
+        self._registry_url = ""
+        self._lock = threading.RLock()
+        self._stopping = Cancelled()
+        self._running: dict[tuple[str, str], Cancelled] = {}
+        self._agents = {name: _Agent(name=name, home=folder / name) for name in names}
+        with store.transaction() as db:
+            for table in TABLES:
+                db.execute(table)
+            rows = db.execute("SELECT document FROM distributions ORDER BY requested, rowid").fetchall()
+            kept = db.execute("SELECT document FROM node_groups ORDER BY name").fetchall()
+        self._distributions = {found.id: found for found in (_restore(row[0]) for row in rows)}
+        self._groups = {found.group.id: found for found in (_Grouped.read(row[0]) for row in kept)}
+        for name, members in groups.items():
+            old = next((found.group for found in self._groups.values() if found.group.name == name), None)
+            kept_or_new = old or Group(id=str(uuid.uuid5(_GROUPS, name)), name=name)
+            self._save_group(_Grouped(group=kept_or_new, nodes=tuple(dict.fromkeys(members))))
+
+    def start(self, registry_url: str) -> None:
+        """Start the nodes; returns when each has said what it holds. Unfinished distributions are taken up again."""
+        self._registry_url = registry_url
+        for agent in self._agents.values():
+            agent.home.mkdir(parents=True, exist_ok=True)
+            agent.jobs.put(lambda agent=agent: self._look(agent))  # type: ignore[misc]
+        listed = threading.Barrier(len(self._agents) + 1)
+        for agent in self._agents.values():
+            agent.jobs.put(lambda: _arrive(listed))
+            agent.thread = threading.Thread(target=self._work, args=(agent,), name=agent.name, daemon=True)
+            agent.thread.start()
+        _arrive(listed)
+        for request in self._distributions.values():
+            self._queue(request)
+
+    def stop(self) -> None:
+        """End the nodes' child processes and wait for them; what had not finished stays unfinished on record."""
+        self._stopping.set("the server stops")
+        with self._lock:
+            for running in self._running.values():
+                running.set("the server stops")
+        for agent in self._agents.values():
+            agent.jobs.put(None)
+        for agent in self._agents.values():
+            if agent.thread is not None:
+                agent.thread.join(timeout=10)
+
+    # nodes and groups
+
+    def nodes(self) -> list[Node]:
+        """Every node as it is now."""
+        return [self._node(agent) for agent in self._agents.values()]
+
+    def node(self, node_id: str) -> Node:
+        return self._node(self._agent(node_id))
+
+    def groups(self) -> list[Group]:
+        with self._lock:
+            return [found.group for found in self._groups.values()]
+
+    def add_group(self, name: str, description: str = "", fallback_group_id: str | None = None) -> Group:
+        """Make a group. ``RefusedError`` when there is one of that name."""
+        with self._lock:
+            if any(found.group.name == name for found in self._groups.values()):
+                raise RefusedError(f"Group {name} already exists")
+            group = Group(id=str(uuid.uuid4()), name=name, description=description, fallback_group_id=fallback_group_id)
+            self._save_group(_Grouped(group=group))
+            return group
+
+    def change_group(self, group_id: str, **changes: Any) -> Group:
+        """Change a group's ``name``, ``description`` or ``fallback_group_id``."""
+        with self._lock:
+            found = self._group(group_id)
+            changed = _Grouped(group=replace(found.group, **changes), nodes=found.nodes)
+            self._save_group(changed)
+            return changed.group
+
+    def delete_group(self, group_id: str) -> None:
+        with self._lock:
+            self._group(group_id)
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM node_groups WHERE id = ?", (group_id,))
+            del self._groups[group_id]
+
+    def regroup(self, group_ids: Iterable[str], node_ids: Iterable[str], *, member: bool) -> None:
+        """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
+        with self._lock:
+            nodes = [self._agent(node_id).name for node_id in node_ids]
+            for found in [self._group(group_id) for group_id in group_ids]:
+                others = [name for name in found.nodes if name not in nodes]
+                self._save_group(_Grouped(group=found.group, nodes=tuple(others + (nodes if member else []))))
+
+    # distributions
+
+    def distribute(
+        self,
+        template_id: str,
+        tag: str,
+        version: int,
+        *,
+        node_ids: Sequence[str] | None = None,
+        group_id: str | None = None,
+    ) -> Distribution:
+        """Start a distribution to the nodes named, the nodes of a group, or all; every target has its entry at once."""
+        with self._lock:
+            targets = list(self._agents)
+            if group_id is not None:
+                members = self._group(group_id).nodes
+                targets = [name for name in targets if name in members]
+            if node_ids is not None:
+                wanted = [self._agent(node_id).name for node_id in node_ids]
+                targets = [name for name in targets if name in wanted]
+            request = Distribution(
+                id=str(uuid.uuid4()),
+                template_id=template_id,
+                tag=tag,
+                version=version,
+                group_id=group_id or "",
+                requested=self._clock.now(),
+                nodes={name: NodeShare() for name in targets},
+            )
+            self._save(request)
+            self._forget_old()
+        self._queue(request)
+        return request
+
+    def distribution(self, request_id: str) -> Distribution:
+        with self._lock:
+            if request_id not in self._distributions:
+                raise NotFoundError("distribution", request_id)
+            return self._distributions[request_id]
+
+    def distributions(self) -> list[Distribution]:
+        """Every request that is remembered, oldest first."""
+        with self._lock:
+            return list(self._distributions.values())
+
+    def cancel(self, request_id: str) -> Distribution:
+        """Mark what has not finished as cancelled and end the child processes; of a finished request, no change."""
+        with self._lock:
+            request = self.distribution(request_id)
+            nodes = {
+                name: share if share.ended else replace(share, error=CANCELLED) for name, share in request.nodes.items()
+            }
+            request = replace(request, nodes=nodes)
+            self._save(request)
+            for name in nodes:
+                if (request_id, name) in self._running:
+                    self._running[request_id, name].set(CANCELLED)
+            return request
+
+    def remove(self, template_id: str, node_ids: Sequence[str] | None = None) -> list[str]:
+        """Have nodes (all, when none are named) delete their copy of a template; the ids of the nodes that were asked.
+
+        It is not waited for; a node that has no copy has nothing to do.
+        """
+        names = list(self._agents) if node_ids is None else [self._agent(node_id).name for node_id in node_ids]
+        for name in dict.fromkeys(names):
+            agent = self._agents[name]
+            agent.jobs.put(lambda agent=agent: self._remove(agent, template_id))  # type: ignore[misc]
+        return list(dict.fromkeys(names))
+
+    # what the nodes' threads do
+
+    def _work(self, agent: _Agent) -> None:
+        while (job := agent.jobs.get()) is not None and not self._stopping:
+            job()
+
+    def _queue(self, request: Distribution) -> None:
+        for name, share in request.nodes.items():
+            agent = self._agents.get(name)
+            if agent is None:
+                if not share.ended:  # a server that was started again with fewer nodes
+                    self._share(request.id, name, error="the node is gone")
+            elif not share.ended:
+                agent.jobs.put(lambda agent=agent: self._pull(agent, request.id))  # type: ignore[misc]
+
+    def _pull(self, agent: _Agent, request_id: str) -> None:
+        cancelled = Cancelled()
+        with self._lock:
+            request = self._distributions.get(request_id)
+            if request is None or request.nodes[agent.name].ended or self._stopping:
+                return
+            self._running[request_id, agent.name] = cancelled
+
+        def heard(stream: str, line: str) -> None:
+            found = _PERCENT.findall(line)
+            if found:  # 1 only when it is done: `progress` 1 beside `status` false has confused clients
+                self._share(request_id, agent.name, progress=min(0.99, int(found[-1]) / 100), keep=False)
+
+        words = ("registry", "--remote", self._registry_url, "pull", "--shrink", "--tag", request.tag)
+        error = ""
+        try:
+            self._call(agent, *words, request.template_id, heard=heard, cancelled=cancelled)
+        except InterruptError:
+            error = "" if self._stopping else CANCELLED
+        except AnkaCiError as failed:
+            error = failed.message
+        finally:
+            with self._lock:
+                del self._running[request_id, agent.name]
+        if not self._stopping:
+            self._look(agent)  # before the share ends: who sees it done finds the tag on the node
+            self._share(request_id, agent.name, done=not error, error=error)
+
+    def _remove(self, agent: _Agent, template_id: str) -> None:
+        if any(template.id.lower() == template_id.lower() for template in agent.templates):
+            try:
+                self._call(agent, "delete", "--yes", template_id)
+            except AnkaCiError:
+                agent.healthy = False
+            self._look(agent)
+
+    def _look(self, agent: _Agent) -> None:
+        """Ask the node what it holds. When it cannot tell, what it last told stays, and the node is unhealthy."""
+        try:
+            rows = self._call(agent, "list") if any(agent.home.iterdir()) else []
+            vms = [Vm.read(row) for row in rows or ()]
+        except (AnkaCiError, OSError, AttributeError, TypeError):
+            agent.healthy = bool(self._stopping) and agent.healthy
+            return
+        agent.templates = tuple(NodeTemplate(id=vm.id, name=vm.name, tag=vm.tag) for vm in vms)
+        agent.used = _used(agent.home)
+        agent.changed = self._clock.now()
+        agent.healthy = True
+
+    def _call(
+        self,
+        agent: _Agent,
+        *words: str,
+        heard: Callable[[str, str], None] | None = None,
+        cancelled: Cancelled | None = None,
+    ) -> Any:
+        env = launcher.environment(agent.home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch)
+        env["ANKA_REGISTRY"] = self._registry_url
+        argv = [self._anka, "--machine-readable", *words]
+        return launcher.run(argv, env, on_line=heard, cancelled=cancelled or self._stopping, stall=STALL)
+
+    # what is kept
+
+    def _share(
+        self,
+        request_id: str,
+        name: str,
+        *,
+        progress: float | None = None,
+        done: bool = False,
+        error: str = "",
+        keep: bool = True,
+    ) -> None:
+        """Change a node's part of a request, unless it has ended already (a cancel may have been quicker)."""
+        with self._lock:
+            request = self._distributions.get(request_id)
+            if request is None or request.nodes[name].ended:
+                return
+            old = request.nodes[name]
+            share = NodeShare(done=done, progress=1 if done else progress or old.progress, error=error)
+            request = replace(request, nodes={**request.nodes, name: share})
+            if keep:
+                self._save(request)
+            else:  # progress alone is not worth a write to disk
+                self._distributions[request_id] = request
+
+    def _save(self, request: Distribution) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO distributions VALUES (?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                (request.id, request.requested, json.dumps(request.emit())),
+            )
+        self._distributions[request.id] = request
+
+    def _save_group(self, found: _Grouped) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO node_groups VALUES (?, ?, ?)", (found.group.id, found.group.name, found.emit())
+            )
+        self._groups[found.group.id] = found
+
+    def _forget_old(self) -> None:
+        ended = [request.id for request in self._distributions.values() if request.ended]
+        for request_id in ended[: max(0, len(self._distributions) - REMEMBERED)]:
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM distributions WHERE id = ?", (request_id,))
+            del self._distributions[request_id]
+
+    def _agent(self, node_id: str) -> _Agent:
+        if node_id not in self._agents:
+            raise NotFoundError("node", node_id, known=self._agents)
+        return self._agents[node_id]
+
+    def _group(self, group_id: str) -> _Grouped:
+        if group_id not in self._groups:
+            raise NotFoundError("group", group_id, known=self._groups)
+        return self._groups[group_id]
+
+    def _node(self, agent: _Agent) -> Node:
+        disk = shutil.disk_usage(agent.home if agent.home.exists() else agent.home.parent.parent)
+        with self._lock:
+            groups = tuple(found.group for found in self._groups.values() if agent.name in found.nodes)
+        return Node(
+            id=agent.name,
+            name=agent.name,
+            state=ACTIVE if agent.healthy else UNHEALTHY,
+            arch=self._arch,
+            groups=groups,
+            templates=agent.templates,
+            disk_size=disk.total,
+            free_disk=disk.free,
+            anka_disk_usage=agent.used,
+            capacity=2,
+            running=0,
+            ip="127.0.0.1",
+            cpu_count=os.cpu_count() or 1,
+            ram=8,
+            anka_version="3.8.5",
+            last_updated=agent.changed or self._clock.now(),
+        )
+
+
+def _restore(text: str) -> Distribution:
+    return Distribution.read(json.loads(text))
+
+
+def _arrive(barrier: threading.Barrier) -> None:
+    barrier.wait(timeout=120)
+
+
+def _used(folder: Path) -> int:
+    """Bytes of all files below ``folder``; a file that goes away meanwhile counts for nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(place) / name).lstat().st_size
+            except FileNotFoundError:
+                continue
+    return total

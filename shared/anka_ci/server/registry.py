@@ -1,0 +1,118 @@
+"""The registry's REST calls, also as the controller's view of the registry offers them.
+
+Accepts every spelling and place of a parameter that Anka's documentation has had since 2019, and refuses
+contradictions; never falls back to the latest version when any selector was given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.wire.server_status import Disk, ServerStatus
+
+if TYPE_CHECKING:
+    from anka_ci.server.state import State
+    from anka_ci.wire.template import Template, Version
+
+UNKNOWN_TEMPLATE = "VM not in the registry"
+Parameters = Mapping[str, Any]
+"""Query and body together, keys in lower case."""
+
+
+def parameters(query: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    """Query and JSON body as one mapping; ``RefusedError`` for malformed JSON and for two values that disagree."""
+    found: dict[str, Any] = {}
+    body: object = {}
+    if content.strip():
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            raise RefusedError("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise RefusedError("the body is no JSON object")
+    for key, value in [*query.items(), *body.items()]:
+        name = key.lower()
+        if value is None or (value == "" and name != "info"):
+            continue
+        if name in found and str(found[name]) != str(value):
+            raise RefusedError(f"two values for {key}")
+        found[name] = value
+    return found
+
+
+def _first(given: Parameters, *names: str) -> Any:
+    values = [given[name] for name in names if name in given]
+    if len({str(value) for value in values}) > 1:
+        raise RefusedError(f"{' and '.join(names)} contradict each other")
+    return values[0] if values else None
+
+
+class RegistryCalls:
+    """The calls over one ``State``; each takes the parameters and gives the envelope's body."""
+
+    def __init__(self, state: State, version: str) -> None:
+        self._state = state
+        self._version = version
+
+    def status(self, given: Parameters) -> Any:
+        return ServerStatus(status="Running", version=self._version).emit()
+
+    def disk(self, given: Parameters) -> Any:
+        free, total = self._state.blobs.free()
+        return Disk(free=free, total=total).emit()
+
+    def list_v1(self, given: Parameters) -> Any:
+        if "id" in given:
+            return self.show(given)
+        return [{template.id: template.name} for template in self._state.templates()]
+
+    def list(self, given: Parameters) -> Any:
+        if "id" in given:
+            return self.show(given)
+        return [template.row().emit() for template in self._state.templates()]
+
+    def show(self, given: Parameters) -> Any:
+        """One template, or with ``info`` the VM configuration of one of its versions."""
+        if "info" in given and str(given["info"]).lower() not in ("0", "false", "no"):
+            return self.info(given)
+        return self._template(given).emit()
+
+    def info(self, given: Parameters) -> Any:
+        template = self._template(given)
+        return self._state.config(template, self._pick(template, given))
+
+    def delete(self, given: Parameters) -> Any:
+        self._state.delete(self._template(given))
+
+    def revert(self, given: Parameters) -> Any:
+        template = self._template(given)
+        self._state.revert(template, self._pick(template, given))
+
+    def arch(self, given: Parameters) -> Any:
+        template, arch = self._template(given), _first(given, "arch")
+        if arch not in ("arm64", "amd64"):
+            raise RefusedError("arch has to be arm64 or amd64")
+        self._state.set_arch(template, arch)
+
+    def _template(self, given: Parameters) -> Template:
+        found = _first(given, "id", "vm_id")
+        if not isinstance(found, str):
+            raise RefusedError("id is missing")
+        try:
+            return self._state.template(found)
+        except NotFoundError:
+            raise RefusedError(UNKNOWN_TEMPLATE) from None
+
+    def _pick(self, template: Template, given: Parameters) -> Version:
+        tag, number = _first(given, "tag", "tag_name"), _first(given, "version", "number")
+        if number is not None and not str(number).isdigit():
+            raise RefusedError(f"version {number!r} is no number from 0 on")
+        try:
+            return template.pick(None if tag is None else str(tag), None if number is None else int(number))
+        except NotFoundError as error:
+            raise RefusedError(f"No such {error.noun} {error.sought}") from None
+        except UsageError as error:
+            raise RefusedError(error.message) from None

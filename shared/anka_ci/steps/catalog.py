@@ -1,0 +1,70 @@
+"""The catalog of steps, in reading order. A step without a module is not built yet and has no face.
+
+Loading the catalog imports no step; ``load`` imports one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import cast
+
+from anka_ci.errors import UsageError, suggestion
+from anka_ci.inputs import python_name
+from anka_ci.steps import Step
+
+CATALOG = (
+    "list",
+    "show",
+    "size",
+    "pull",
+    "push",
+    "revert",
+    "delete",
+    "nodes",
+    "groups",
+    "distribute",
+    "distribution",
+    "evict",
+    "drain",
+    "undrain",
+    "save-image",
+    "start-instance",
+    "stop-instance",
+    "use-registry",
+    "clone",
+    "run-in-vm",
+    "delete-local",
+    "rollout",
+    "audit",
+    "reconcile",
+    "prune",
+    "promote",
+    "rollback",
+    "start-runner",
+    "stop-runner",
+    "sweep",
+)
+"""Every step's name. Names are part of five faces and are not changed without an alias."""
+
+BUILT = ("list", "show", "revert", "delete", "nodes", "groups")
+"""The steps that are there."""
+
+
+def load(name: str) -> Step:
+    """Import one step. ``UsageError`` with the nearest name when there is none."""
+    if name in BUILT:
+        return cast(Step, importlib.import_module(f"anka_ci.steps.{python_name(name)}"))
+    if name in CATALOG:
+        raise UsageError(f"the step {name!r} is not built yet", hint=f"there is {', '.join(BUILT)}")
+    raise UsageError(f"no step {name!r}", hint=suggestion(name, BUILT))
+
+
+def summary(step: Step) -> str:
+    """The first line of a step's docstring."""
+    return (step.__doc__ or "").strip().split("\n", 1)[0]
+
+
+def words(step: Step) -> str:
+    """The longer words of a step's docstring, without its first line."""
+    return "\n".join((step.__doc__ or "").strip().split("\n")[1:]).strip()

@@ -1,0 +1,48 @@
+"""Delete a template with all its tags from the registry.
+
+Nodes keep what they have pulled. Needs the digest of the plan as confirmation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anka_ci.inputs import arg, show_size
+from anka_ci.plan import Action, Loss, Plan
+from anka_ci.steps import Runs
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+RUNS = Runs.ANYWHERE
+READS = False
+EXAMPLE: Mapping[str, str] = {"template": "sonoma"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    template: str = arg("Template name or id.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    id: str = arg("The deleted template's id.")
+    removed: tuple[str, ...] = arg("The tags that were removed, oldest first.")
+
+
+def plan(inputs: Inputs, anka: Anka) -> Plan:
+    template = anka.registry.template(inputs.template)
+    versions = template.versions or ()
+    loses = [Loss(text=f"the template {template.name} ({template.id}), {show_size(template.size or 0)}")]
+    loses += [Loss(text=f"{template.name}:{each.tag} (version {each.number})") for each in versions]
+    action = Action(verb="delete", text=f"delete {template.name}", with_={"id": template.id})
+    expects = {"id": template.id, "removed": [each.tag for each in versions]}
+    return Plan(step="delete", actions=(action,), loses=tuple(loses), bytes=0, expects=expects)
+
+
+def run(plan: Plan, anka: Anka) -> Outputs:
+    (action,) = plan.actions
+    anka.registry.delete(anka.registry.by_id(str(action.with_["id"])))
+    return Outputs(**plan.expects)  # type: ignore[arg-type]

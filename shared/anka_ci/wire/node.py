@@ -1,0 +1,148 @@
+"""Build nodes and node groups, as the controller lists them (``GET /api/v1/node``, ``GET /api/v1/group``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anka_ci.wire import values
+
+ACTIVE, OFFLINE, INACTIVE = "Active", "Offline", "Inactive (Invalid License)"
+UPDATING, UNHEALTHY, DRAINING = "Updating", "Unhealthy", "Drain Mode"
+"""The node states that Anka documents; a client treats any other as unknown, not as an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A node group."""
+
+    id: str
+    name: str
+    description: str = ""
+    fallback_group_id: str | None = None
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> Group:
+        if not isinstance(obj.get("id"), str):
+            raise ValueError("a group without id")
+        return cls(
+            id=obj["id"],
+            name=values.text(obj, "name"),
+            description=values.text(obj, "description"),
+            fallback_group_id=values.text(obj, "fallback_group_id") or None,
+        )
+
+    def emit(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "fallback_group_id": self.fallback_group_id,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeTemplate:
+    """A template that a node holds, and the one tag of it that the controller knows about."""
+
+    id: str
+    name: str
+    tag: str
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> NodeTemplate:
+        return cls(id=values.text(obj, "uuid", "id"), name=values.text(obj, "name"), tag=values.text(obj, "tag"))
+
+    def emit(self) -> dict[str, Any]:
+        return {"uuid": self.id, "name": self.name, "tag": self.tag}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node. ``templates`` is None when the controller does not report them (before 1.20); sizes in bytes."""
+
+    id: str
+    name: str
+    state: str = ""
+    arch: str = ""
+    groups: tuple[Group, ...] = ()
+    templates: tuple[NodeTemplate, ...] | None = None
+    disk_size: int | None = None
+    free_disk: int | None = None
+    anka_disk_usage: int | None = None
+    capacity: int | None = None
+    running: int | None = None
+    ip: str = ""
+    cpu_count: int = 0
+    ram: int = 0
+    anka_version: str = ""
+    last_updated: float | None = None
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> Node:
+        if not isinstance(obj.get("node_id"), str):
+            raise ValueError("a node without node_id")
+        templates, groups = obj.get("templates"), obj.get("groups")
+        anka = obj.get("anka_version")
+        return cls(
+            id=obj["node_id"],
+            name=values.text(obj, "node_name") or obj["node_id"],
+            state=values.text(obj, "state"),
+            arch=values.text(obj, "host_arch"),
+            groups=tuple(Group.read(item) for item in groups) if isinstance(groups, list) else (),
+            templates=tuple(NodeTemplate.read(item) for item in templates) if isinstance(templates, list) else None,
+            disk_size=values.integer(obj, "disk_size"),
+            free_disk=values.integer(obj, "free_disk_space"),
+            anka_disk_usage=values.integer(obj, "anka_disk_usage"),
+            capacity=values.integer(obj, "capacity"),
+            running=values.integer(obj, "vm_count"),
+            ip=values.text(obj, "ip_address"),
+            cpu_count=values.integer(obj, "cpu_count") or 0,
+            ram=values.integer(obj, "ram") or 0,
+            anka_version=values.text(anka, "version") if isinstance(anka, Mapping) else "",
+            last_updated=values.read_time(obj.get("last_updated")),
+        )
+
+    def emit(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "node_id": self.id,
+            "node_name": self.name,
+            "cpu_count": self.cpu_count,
+            "ram": self.ram,
+            "vm_count": self.running or 0,
+            "vcpu_count": 0,
+            "vram": 0,
+            "cpu_util": 0,
+            "ram_util": 0,
+            "ip_address": self.ip,
+            "state": self.state,
+            "capacity": self.capacity or 0,
+            "anka_version": {
+                "product": "Anka Build Enterpriseplus",
+                "version": self.anka_version,
+                "build": "0",
+                "license": "com.veertu.anka.entplus",
+            },
+            "capacity_mode": "number",
+            "vcpu_override": 0,
+            "ram_override": 0,
+            "disk_size": self.disk_size or 0,
+            "free_disk_space": self.free_disk or 0,
+            "anka_disk_usage": self.anka_disk_usage or 0,
+            "host_arch": self.arch,
+            "templates": [template.emit() for template in self.templates or ()],
+        }
+        if self.groups:
+            found["groups"] = [group.emit() for group in self.groups]
+        if self.last_updated is not None:
+            found["last_updated"] = values.emit_time(self.last_updated)
+            found["timestamp"] = int(self.last_updated)
+        return found
+
+    def tag_of(self, template_id: str) -> str | None:
+        """The tag this node reports for a template; None when it reports none."""
+        for template in self.templates or ():
+            if template.id.lower() == template_id.lower():
+                return template.tag
+        return None

@@ -1,0 +1,52 @@
+"""What the controller and the registry say of themselves (``/api/v1/status``, ``/registry/status``, disk)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from anka_ci.wire import values
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerStatus:
+    """A server's status. ``registry_url`` and ``license`` are told by a controller only."""
+
+    status: str
+    version: str = ""
+    registry_url: str = ""
+    registry_status: str = ""
+    license: str = ""
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> ServerStatus:
+        return cls(
+            status=values.text(obj, "status"),
+            version=values.text(obj, "version"),
+            registry_url=values.text(obj, "registry_address"),
+            registry_status=values.text(obj, "registry_status"),
+            license=values.text(obj, "license"),
+        )
+
+    def emit(self) -> dict[str, Any]:
+        found = {"status": self.status, "version": self.version}
+        if self.registry_url:
+            found |= {"registry_address": self.registry_url, "registry_status": self.registry_status}
+            found["license"] = self.license
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A server's disk, in bytes."""
+
+    free: int
+    total: int
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> Disk:
+        return cls(free=values.integer(obj, "free") or 0, total=values.integer(obj, "total") or 0)
+
+    def emit(self) -> dict[str, Any]:
+        return {"free": self.free, "total": self.total}

@@ -1,0 +1,202 @@
+"""The REST client against a foreign server that misbehaves, scripted byte by byte on a raw socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from anka_ci.anka import Anka
+from anka_ci.clock import Cancelled, Deadline, ManualClock
+from anka_ci.errors import (
+    AnkaCiError,
+    FellShortError,
+    InterruptError,
+    NotAuthorisedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
+from anka_ci.secret import Secret
+from anka_ci.settings import Context
+from anka_ci.transport import TRIES, Transport
+
+OK = b'{"status":"OK","message":"","body":[1]}'
+START = ManualClock().now()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+
+
+def reply(status: int, body: bytes, *headers: str, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {size}", "Connection: close", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+class Foreign:
+    """Sends the scripted replies in turn, the last one for ever, and keeps what was asked."""
+
+    def __init__(self, *script: bytes) -> None:
+        self.script = list(script)
+        self.asked: list[str] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self.socket.accept()
+            with connection, contextlib.suppress(OSError):
+                asked = self._read(connection)
+                if asked == "stop":
+                    return
+                self.asked.append(asked)
+                connection.sendall(self.script[min(len(self.asked), len(self.script)) - 1])
+
+    def _read(self, connection: socket.socket) -> str:
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            chunk = connection.recv(65536)
+            if not chunk:
+                return "stop"
+            raw += chunk
+        head, _, body = raw.partition(b"\r\n\r\n")
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                while len(body) < int(line.split(b":")[1]):
+                    body += connection.recv(65536)
+        return head.decode()
+
+
+@contextlib.contextmanager
+def foreign(*script: bytes) -> Iterator[Foreign]:
+    server = Foreign(*script)
+    server.thread.start()
+    try:
+        yield server
+    finally:
+        socket.create_connection(server.socket.getsockname()).close()
+        server.thread.join(10)
+        server.socket.close()
+
+
+def client(url: str, clock: ManualClock | None = None, token: Secret | None = None) -> Transport:
+    anka = Anka(Context(controller_url=url, token=token), clock=clock or ManualClock())
+    return Transport(url, anka, what="the controller")
+
+
+def test_an_ok_envelope_is_its_body() -> None:
+    with foreign(reply(200, OK)) as server:
+        assert [1] == client(server.url).get("/api/v1/node", id="a b", none=None)
+    assert 1 == len(server.asked)
+    assert server.asked[0].startswith("GET /api/v1/node?id=a+b HTTP/1.1")
+    assert "authorization" not in server.asked[0].lower()
+
+
+def test_a_token_signs_in_as_root() -> None:
+    with foreign(reply(200, OK)) as server:
+        client(server.url, token=Secret("hush")).get("/x")
+    assert "Authorization: Basic cm9vdDpodXNo" in server.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (reply(401, b""), NotAuthorisedError, "not signed in"),
+        (reply(200, b'{"status":"FAIL","message":"Authentication Required"}'), NotAuthorisedError, "not signed in"),
+        (reply(403, b"no"), NotAuthorisedError, "not permitted"),
+        (reply(404, b"404 page not found"), NotFoundError, "no call"),
+        (reply(200, b'{"status":"FAIL","message":"vm is busy"}'), RefusedError, "vm is busy"),
+        (reply(400, b'{"status":"FAIL","message":"bad id"}'), RefusedError, "bad id"),
+        (reply(404, b'{"status":"FAIL","message":"no such vm"}'), RefusedError, "no such vm"),
+        (reply(200, b'{"status":"FAIL"}'), RefusedError, "without a message"),
+        (reply(200, b"<!doctype html><html>Welcome</html>"), UnreachableError, "an HTML page"),
+        (reply(200, b'{"status":"OK","bo'), UnreachableError, "no Anka reply"),
+        (reply(302, b"", "Location: http://127.0.0.1:1/"), UnreachableError, "redirected"),
+        (reply(501, b"nope"), UnreachableError, "server error 501"),
+    ],
+)
+def test_a_wrong_answer_is_the_right_class_at_once(answer: bytes, kind: type[AnkaCiError], words: str) -> None:
+    clock = ManualClock()
+    with foreign(answer) as server:
+        with pytest.raises(kind, match=words) as caught:
+            client(server.url, clock).get("/api/v1/node")
+    assert kind is caught.type
+    assert 1 == len(server.asked)
+    assert START == clock.now()
+
+
+def test_the_controller_door_never_turns_a_failure_into_an_empty_list() -> None:
+    with foreign(reply(200, b'{"status":"FAIL","message":"no licence"}')) as server:
+        with pytest.raises(RefusedError, match="no licence"):
+            Anka(Context(controller_url=server.url), clock=ManualClock()).controller.nodes()
+
+
+def test_a_refused_connection_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UnreachableError, match="connection refused"):
+        client(f"http://127.0.0.1:{port}").get("/x")
+
+
+def test_an_unknown_host_name_is_unreachable() -> None:
+    with pytest.raises(UnreachableError, match="unknown host name"):
+        client("http://anka.invalid:8090").post("/x", {})
+
+
+@pytest.mark.parametrize("answer", [reply(200, OK[:12], length=len(OK)), b"", b"SSH-2.0-OpenSSH\r\n"])
+def test_a_cut_or_strange_reply_is_tried_again_and_then_unreachable(answer: bytes) -> None:
+    with foreign(answer) as server:
+        with pytest.raises(UnreachableError, match="broke"):
+            client(server.url).get("/x")
+    assert TRIES == len(server.asked)
+
+
+def test_a_read_is_tried_again_after_a_500() -> None:
+    clock = ManualClock()
+    with foreign(reply(500, b'{"status":"FAIL","message":"registry away"}'), reply(200, OK)) as server:
+        assert [1] == client(server.url, clock).get("/x")
+    assert 2 == len(server.asked)
+    assert 0.25 <= clock.now() - START <= 0.5
+
+
+def test_a_write_is_not_tried_again_after_a_500_unless_idempotent() -> None:
+    with foreign(reply(500, b"oops"), reply(200, OK)) as server:
+        with pytest.raises(UnreachableError, match="server error 500: oops"):
+            client(server.url).post("/x", {"a": 1})
+    assert 1 == len(server.asked)
+    with foreign(reply(500, b"oops"), reply(200, OK)) as server:
+        assert [1] == client(server.url).post("/x", {"a": 1}, idempotent=True)
+
+
+def test_retry_after_is_honoured_even_for_a_write() -> None:
+    clock = ManualClock()
+    with foreign(reply(429, b"slow down", "Retry-After: 17"), reply(200, OK)) as server:
+        assert [1] == client(server.url, clock).post("/x", {})
+    assert 17 == clock.now() - START
+
+
+def test_retries_end_with_the_deadline() -> None:
+    clock = ManualClock()
+    with foreign(reply(429, b"", "Retry-After: 60")) as server:
+        anka = Anka(Context(controller_url=server.url), clock=clock, deadline=Deadline(clock, 90))
+        with pytest.raises(FellShortError, match="within 90 s"):
+            Transport(server.url, anka, what="the controller").get("/x")
+    assert 2 == len(server.asked)
+    assert 90 == clock.now() - START
+
+
+def test_nothing_is_sent_once_cancelled() -> None:
+    cancelled = Cancelled()
+    cancelled.set("SIGTERM")
+    with foreign(reply(200, OK)) as server:
+        anka = Anka(Context(controller_url=server.url), clock=ManualClock(), cancelled=cancelled)
+        with pytest.raises(InterruptError, match="SIGTERM"):
+            Transport(server.url, anka, what="the controller").get("/x")
+    assert [] == server.asked
