@@ -18,7 +18,7 @@ from anka_ci.inputs import SharedInputs, duration
 from anka_ci.secret import Secret
 
 if TYPE_CHECKING:
-    from anka_ci.document import Node
+    from anka_ci.document import Node, Place
 
 KEYS = {
     "controller",
@@ -139,8 +139,15 @@ def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Context:
         protected=_flag(found, "protected"),
         tag_pattern=pattern,
         anka=command(anka) if anka else (),
-        timeout=duration(limit) if limit else None,
+        timeout=_timeout(found["timeout"].place, limit) if limit else None,
     )
+
+
+def _timeout(place: Place, text: str) -> float:
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise UsageError(f"{place}: timeout: {error}", **place.facts()) from None
 
 
 def _flag(found: Mapping[str, Node], key: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from anka_ci.secret import MASK, Redactor, Secret
 
-TEXT = "hu$h/ +hush\"é"
+TEXT = 'hu$h/ +hush"é'
 
 
 def test_a_secret_never_prints() -> None:
@@ -52,4 +52,6 @@ def test_credentials_in_urls_are_masked() -> None:
 
 
 def test_trees_are_redacted_with_their_keys() -> None:
-    assert {MASK: ["a", 1, None, {"b": MASK}]} == Redactor([Secret("hush")]).tree({"hush": ("a", 1, None, {"b": "hush"})})
+    assert {MASK: ["a", 1, None, {"b": MASK}]} == Redactor([Secret("hush")]).tree(
+        {"hush": ("a", 1, None, {"b": "hush"})}
+    )

@@ -14,7 +14,7 @@ from anka_ci.server.app import Server
 from anka_ci.settings import Context
 
 pulls = pytest.mark.skipif(
-    importlib.util.find_spec("anka_ci.standin.__main__") is None, reason="the stand-in that nodes run is not built"
+    importlib.util.find_spec("anka_ci.standin") is None, reason="the stand-in that nodes run is not built"
 )
 
 

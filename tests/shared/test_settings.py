@@ -86,7 +86,7 @@ def test_which_context_is_chosen(env: dict[str, str]) -> None:
         ("controller: lab:8090", "the controller URL 'lab:8090' is none"),
         ("protected: perhaps", "neither true nor false"),
         ("tag-pattern: '['", "no regular expression"),
-        ("anka: \"'\"", "cannot be split"),
+        ('anka: "\'"', "cannot be split"),
         ("token-file: /nowhere/token", "cannot be read"),
         ("timeout: soon", "not a duration"),
     ],

@@ -1,0 +1,55 @@
+"""Starting other programs: what comes back, and how they are ended."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from anka_ci import process
+from anka_ci.clock import Cancelled
+from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError
+
+FOREVER = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_status_streams_and_lines() -> None:
+    lines: list[tuple[str, str]] = []
+    code = "import sys; print('a\\rb'); print('c', end=''); sys.stderr.write('oops\\n'); sys.exit(3)"
+    found = process.run(python(code), on_line=lambda stream, line: lines.append((stream, line)))
+    assert (3, "a\rb\nc", "oops\n") == (found.status, found.stdout, found.stderr)
+    assert ["a", "b", "c"] == [line for stream, line in lines if stream == "stdout"]
+    assert [("stderr", "oops")] == [each for each in lines if each[0] == "stderr"]
+
+
+def test_input_environment_and_folder(tmp_path: Path) -> None:
+    code = "import os, sys; print(sys.stdin.read(), os.environ['X'], os.getcwd())"
+    found = process.run(python(code), input=b"in", env={"X": "$HOME;"}, cwd=tmp_path)
+    assert f"in $HOME; {tmp_path.resolve()}\n" == found.stdout
+
+
+def test_input_that_nobody_reads_is_no_error() -> None:
+    assert 0 == process.run(python("pass"), input=b"x" * (1 << 20)).status
+
+
+def test_programs_that_do_not_start(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no program"):
+        process.run([str(tmp_path / "none")])
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(RefusedError, match="could not be started"):
+        process.run([str(tmp_path / "plain")])
+
+
+def test_too_long_too_quiet_and_cancelled() -> None:
+    with pytest.raises(FellShortError, match="did not finish within"):
+        process.run(FOREVER, timeout=0.2)
+    with pytest.raises(FellShortError, match="printed nothing"):
+        process.run(FOREVER, stall=0.2)
+    cancelled = Cancelled()
+    with pytest.raises(InterruptError, match="SIGTERM"):
+        process.run(FOREVER, cancelled=cancelled, on_line=lambda stream, line: cancelled.set("SIGTERM"))
