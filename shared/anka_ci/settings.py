@@ -165,9 +165,14 @@ def _token(found: Mapping[str, Node], env: Mapping[str, str]) -> Secret | None:
     if "token-file" in found:
         file = Path(found["token-file"].text("token-file")).expanduser()
         try:
-            return Secret(file.read_text(encoding="utf-8").strip())
+            text = file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise UsageError(f"the token file {file} cannot be read: it is not UTF-8 text") from None
+        if not text:
+            raise UsageError(f"the token file {file} is empty", hint="write the root token into it")
+        return Secret(text)
     return None
 
 

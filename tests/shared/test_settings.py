@@ -102,3 +102,13 @@ def test_a_token_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hush\n")
     env = write(tmp_path, f"default: a\ncontexts:\n  a:\n    token-file: {tmp_path / 'token'}\n")
     assert Secret("hush") == settings.load(env).token
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"\xff\xfe", "not UTF-8")])
+def test_a_token_file_that_holds_no_token_is_an_error(tmp_path: Path, content: bytes, said: str) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    file = tmp_path / "settings.yml"
+    file.write_text(f"contexts:\n  lab:\n    token-file: {token}\n")
+    with pytest.raises(UsageError, match=said):
+        settings.load({"ANKA_CI_SETTINGS": str(file), "ANKA_CI_CONTEXT": "lab"})

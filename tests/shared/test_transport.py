@@ -145,11 +145,6 @@ def test_a_refused_connection_is_unreachable() -> None:
         client(f"http://127.0.0.1:{port}").get("/x")
 
 
-def test_an_unknown_host_name_is_unreachable() -> None:
-    with pytest.raises(UnreachableError, match="unknown host name"):
-        client("http://anka.invalid:8090").post("/x", {})
-
-
 @pytest.mark.parametrize("answer", [reply(200, OK[:12], length=len(OK)), b"", b"SSH-2.0-OpenSSH\r\n"])
 def test_a_cut_or_strange_reply_is_tried_again_and_then_unreachable(answer: bytes) -> None:
     with foreign(answer) as server:

@@ -83,11 +83,12 @@ class Oci:
         reply = await self.append(request, name, upload)
         if reply.status != 202:
             return reply
+        # Pinned before it is there, so that a clean-up in between cannot take it.
+        self._state.pin(digest)
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._state.blobs.finish, upload, digest)
         except RefusedError as found:
             return error(400, "DIGEST_INVALID", found.message)
-        self._state.pin(digest)
         return self._created(name, digest)
 
     async def cancel(self, request: web.BaseRequest, name: str, upload: str) -> web.StreamResponse:
