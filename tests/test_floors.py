@@ -10,7 +10,7 @@ FLOORS = {
     1: {"transport", "auth", "registry", "controller", "host", "runners", "settings", "anka"},
     3: {"steps"},
     4: {"desk"},
-    6: {"cli", "serve", "trial", "account"},
+    6: {"cli", "commands", "console", "serve", "trial", "account"},
 }
 OWNERS = {
     "requests": {"transport"},

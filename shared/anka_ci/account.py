@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import show_size
 from anka_ci.result import StepResult
 
@@ -41,12 +40,13 @@ def of_plan(plan: Mapping[str, object]) -> str:
     return "\n".join([*lines, *(str(note) for note in notes)]) + "\n"
 
 
-def of_error(error: AnkaCiError) -> str:
-    """A failure: what happened, what to do, and where."""
-    place = error.facts.get("file")
-    where = f" ({place}:{error.facts.get('line', '')})" if place and str(place) not in error.message else ""
-    hint = f"\n  {error.hint}" if error.hint else ""
-    return f"anka-ci: {error.message}{where}{hint}\n"
+def of_failure(error: Mapping[str, object]) -> str:
+    """A failure as the result document holds it: what happened, where, and what to do."""
+    message, hint, facts = str(error["message"]), error.get("hint"), error.get("facts")
+    place = facts if isinstance(facts, Mapping) and facts.get("file") else {}
+    where = ":".join(str(place[key]) for key in ("file", "line", "column") if key in place)
+    said = message if not where or str(place["file"]) in message else f"{where}: {message}"
+    return f"anka-ci: {said}\n" + (f"  {hint}\n" if hint else "")
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:

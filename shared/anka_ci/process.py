@@ -25,6 +25,8 @@ LONGEST_LINE = 64 << 20
 GRACE = 3.0
 """Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
 
+_alive: set[subprocess.Popen[bytes]] = set()
+
 OnLine = Callable[[str, str], None]
 """Called with the stream (``stdout`` or ``stderr``) and the text of each line, ``\\r`` ending a line too."""
 
@@ -72,6 +74,7 @@ def run(
         raise NotFoundError("program", argv[0], hint="check the path, or install it") from error
     except OSError as error:
         raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
+    _alive.add(child)
     streams = [_Stream("stdout", child.stdout, on_line, clock), _Stream("stderr", child.stderr, on_line, clock)]
     feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
     feeder.start()
@@ -81,9 +84,17 @@ def run(
         _end(child)
         raise
     finally:
+        _alive.discard(child)
         for stream in streams:
             stream.thread.join(timeout=GRACE)
     return Finished(argv=tuple(argv), status=child.returncode, stdout=streams[0].text(), stderr=streams[1].text())
+
+
+def kill_all() -> None:
+    """Kill every program that is running, and what it started, without asking: when a second signal comes."""
+    for child in tuple(_alive):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 class _Stream:

@@ -23,6 +23,7 @@ from anka_ci.errors import UsageError
 from anka_ci.inputs import size
 
 if TYPE_CHECKING:
+    from anka_ci.console import Console
     from anka_ci.server.app import Server
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the addresses, written when it answers")
 
 
-def main(options: argparse.Namespace, env: Mapping[str, str] | None = None) -> int:
+def main(options: argparse.Namespace, console: Console | None = None) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP; 0 then. ``UsageError`` for options that make no sense."""
     nodes, group_nodes = number("--nodes", options.nodes, 1000), groups(options.group)
     port = number("--port", options.port, 65535)

@@ -5,12 +5,14 @@ Works in a temporary folder and leaves nothing behind.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anka_ci import account
 from anka_ci.anka import Anka
+from anka_ci.console import Console
 from anka_ci.desk import perform
 from anka_ci.settings import Context
 
@@ -24,7 +26,16 @@ ACTS: tuple[tuple[str, Mapping[str, object], bool], ...] = (
 """Step, inputs, and whether it is only planned."""
 
 
-def main(say: Callable[[str], None], sample_bytes: int = 256 << 20) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has no options."""
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    """Run the acts, and tell them on stdout."""
+    return show(console.out)
+
+
+def show(say: Callable[[str], None], sample_bytes: int = 256 << 20) -> int:
     """Run the acts against an embedded registry with the sample template."""
     from anka_ci.server.app import Server
 
