@@ -1,0 +1,123 @@
+"""``python -Im anka_ci.standin``: reads the environment, hears signals, runs one command and ends with its code.
+
+The only reader of the environment in this room, and the only place that catches.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from anka_ci.clock import Cancelled
+from anka_ci.errors import AnkaCiError, InterruptError, UsageError
+from anka_ci.standin import local, registry
+from anka_ci.standin.library import Library
+from anka_ci.standin.local import Desk
+from anka_ci.standin.output import Failure, Reply, Voice
+from anka_ci.standin.remotes import Kept, Remotes
+
+GLOBAL_FLAGS = ("--machine-readable", "-j", "--debug")
+COMMANDS: Mapping[str, Callable[[Desk, list[str]], Reply]] = {
+    "version": local.version,
+    "license": local.license,
+    "config": local.config,
+    "create": local.create,
+    "list": local.list_,
+    "show": local.show,
+    "describe": local.describe,
+    "clone": local.clone,
+    "start": local.start,
+    "stop": local.stop,
+    "suspend": local.suspend,
+    "run": local.run,
+    "delete": local.delete,
+    "registry": registry.main,
+    "pull": lambda desk, words: registry.top(desk, "pull", words),
+    "push": lambda desk, words: registry.top(desk, "push", words),
+}
+
+
+def home(environment: Mapping[str, str]) -> Path:
+    """The stand-in's own folder; found without ``HOME``, which Packer does not pass on."""
+    if environment.get("ANKA_HOME"):
+        return Path(environment["ANKA_HOME"]).absolute()
+    person = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if sys.platform == "darwin":
+        return person / "Library" / "Application Support" / "anka-ci" / "anka"
+    return person / ".local" / "share" / "anka"
+
+
+def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run one command; its exit code."""
+    words, flags = list(argv), set()
+    while words and words[0] in GLOBAL_FLAGS:
+        flags.add(words.pop(0))
+    machine = bool(flags & {"--machine-readable", "-j"}) or environment.get("ANKA_MACHINE_READABLE", "") not in (
+        "",
+        "0",
+    )
+    generation = 2 if environment.get("ANKA_STANDIN_GENERATION") == "2" else 3
+    voice = Voice(machine=machine, steps=environment.get("ANKA_PROGRESS") == "1", generation=generation)
+    cancelled = Cancelled()
+    _hear(cancelled)
+    place = home(environment)
+    desk = Desk(
+        library=Library(
+            Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib"),
+            Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib"),
+        ),
+        remotes=Remotes(place),
+        config=Kept(place / "config.json"),
+        home=place,
+        environment=environment,
+        cancelled=cancelled,
+        voice=voice,
+    )
+    try:
+        return voice.answer(_run(desk, words))
+    except AnkaCiError as error:
+        return voice.fail(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return voice.fail(Failure(f"{where}{error.strerror or error}"))
+
+
+def _run(desk: Desk, words: list[str]) -> Reply:
+    if not words or words[0] in ("--help", "-h", "help"):
+        return Reply(text="usage: anka [--machine-readable] " + "|".join(sorted(COMMANDS)) + " …")
+    name, *rest = words
+    if name == "--version":
+        name = "version"
+    if name not in COMMANDS:
+        raise UsageError(f"no such command: {name}", hint="there is " + ", ".join(sorted(COMMANDS)))
+    if "--help" in rest and name != "run":
+        return Reply(text=f"usage: anka {name} …")
+    return COMMANDS[name](desk, rest)
+
+
+def _hear(cancelled: Cancelled) -> None:
+    """The first SIGINT, SIGTERM or SIGHUP ends the work where it stands; what is half done is never visible."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not cancelled:
+            cancelled.set(signal.Signals(number).name)
+            raise InterruptError(f"interrupted ({cancelled.reason})")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = main(sys.argv[1:], dict(os.environ))
+    except BrokenPipeError:  # the reader has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,374 @@
+"""Push and pull: templates on their way between the library and a registry, whole or not at all.
+
+A pull shows nothing before every layer is there and matches its digest; a push makes the local tag after the registry
+has the version. Anka's own transfer protocol is private; this one is ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import NotFoundError, RefusedError
+from anka_ci.oci import LARGEST_CONTENT, Oci
+from anka_ci.standin import guests
+from anka_ci.standin.library import Library, Machine, Meta, pick, put, with_top
+from anka_ci.standin.output import NOT_FOUND, Failure, Meter, Reply, Voice, size
+from anka_ci.wire.manifest import Layer, Manifest, oci_tag, repository
+from anka_ci.wire.values import check_tag
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+    from anka_ci.clock import Cancelled
+    from anka_ci.wire.template import Template, Version
+
+SPARE = 1 << 20
+"""Bytes that have to stay free beside the layers, for what is small."""
+
+
+def find(anka: Anka, sought: str, arch: str) -> Template:
+    """A template of the registry: exact id, exact name (``arch`` narrows it), or a unique beginning of its id."""
+    try:
+        return anka.registry.template(sought, arch=arch)
+    except NotFoundError:
+        rows = [(row.id, row.name, row) for row in anka.registry.templates()]
+        row = pick(sought, [each for each in rows if each[1] != sought])
+        if row is None:
+            raise
+        return anka.registry.by_id(row.id)
+
+
+def version(template: Template, tag: str | None, number: int | None) -> Version:
+    """The version that is meant; a tag that is not there is named with its template."""
+    try:
+        return template.pick(tag, number)
+    except NotFoundError as error:
+        raise Failure(f"{template.name}:{error.sought}: not found", NOT_FOUND, hint=error.hint) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """One pull: what is asked for, and how."""
+
+    sought: str
+    tag: str | None = None
+    number: int | None = None
+    shrink: bool = False
+    fetch_only: bool = False
+
+
+def here(library: Library, machine: Machine | None, template: Template, wanted: Version) -> bool:
+    """Whether the library has that very version under its tag."""
+    stored = machine.stored(wanted.tag) if machine else None
+    if stored is None:
+        return False
+    images = tuple(layer.file for layer in reversed(stored.meta.layers) if layer.role == "disk")
+    return images == wanted.images and all(library.image(layer).exists() for layer in stored.meta.layers)
+
+
+def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> Reply:
+    """Fetch a version and make it the VM's state; layers that are here are not fetched again."""
+    template = find(anka, asked.sought, arch)
+    wanted = version(template, asked.tag, asked.number)
+    with library.locked(anka.cancelled):
+        machine = _guard(library, template, arch)
+        oci = Oci(anka.registry.url, anka)
+        received = shared = 0
+        if machine is not None and here(library, machine, template, wanted) and _unchanged(oci, machine, wanted):
+            stored = machine.stored(wanted.tag)
+            shared = library.size(stored.meta) if stored else 0
+        else:
+            content, digest = oci.manifest(repository(template.id), oci_tag(wanted.tag))
+            manifest = _read(content, template, wanted)
+            received, shared = fetch(library, oci, manifest, voice)
+            machine = _keep(library, oci, machine, manifest, digest, voice)
+        stored = machine.stored(wanted.tag)
+        assert stored is not None
+        if not asked.fetch_only or not machine.tag:
+            library.checkout(machine, stored)
+        if asked.shrink:
+            shrink(library, machine, wanted.tag)
+        body: dict[str, Any] = {"uuid": machine.id, "name": machine.name, "tag": wanted.tag}
+        body |= {"bytes_received": received, "bytes_shared": shared}
+        message = f"{machine.id}: pulled {size(received)} for tag {wanted.tag}"
+        if voice.generation == 2:
+            message = "vm pulled successfully"
+        return Reply(body=body, message=message)
+
+
+def _guard(library: Library, template: Template, arch: str) -> Machine | None:
+    """The VM that a pull would change; ``Failure`` where it must not."""
+    for other in library.machines():
+        if other.name == template.name and other.id.lower() != template.id.lower():
+            raise Failure(f"{template.name}: registry uuid ({template.id}) doesn't match")
+    if template.arch and template.arch != arch:
+        raise Failure(f"{template.name}: a template for {template.arch} does not run on this host ({arch})")
+    machine = next((each for each in library.machines() if each.id.lower() == template.id.lower()), None)
+    if machine is not None and machine.meta.status == "running":
+        raise Failure(f"{machine.name}: the VM is running", hint=f"stop it first: anka stop {machine.name}")
+    return machine
+
+
+def _unchanged(oci: Oci, machine: Machine, wanted: Version) -> bool:
+    """Whether the registry's version is the one that the tag came from or went to; a tag may have been replaced."""
+    stored = machine.stored(wanted.tag)
+    if stored is None or not stored.meta.manifest:
+        return stored is not None
+    return oci.manifest_digest(repository(machine.id), oci_tag(wanted.tag)) == stored.meta.manifest
+
+
+def _read(content: bytes, template: Template, wanted: Version) -> Manifest:
+    try:
+        manifest = Manifest.read(content)
+    except (ValueError, RefusedError) as error:
+        raise Failure(f"{template.name}:{wanted.tag}: the registry's manifest cannot be read: {error}") from error
+    if manifest is None or (manifest.id.lower(), manifest.tag) != (template.id.lower(), wanted.tag):
+        raise Failure(f"{template.name}:{wanted.tag}: the registry sent something else under that tag")
+    return manifest
+
+
+def fetch(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple[int, int]:
+    """Fetch the layers that are not here; bytes received, and bytes that were here."""
+    wanted = [layer for layer in manifest.layers if layer.role != "nvram"]
+    missing = [layer for layer in wanted if not _has(library, layer)]
+    shared = sum(layer.size for layer in wanted) - sum(layer.size for layer in missing)
+    parts = {layer: library.images / f".{layer.file}.{layer.digest[7:19]}.part" for layer in missing}
+    there = {layer: part.stat().st_size if part.exists() else 0 for layer, part in parts.items()}
+    needed = sum(max(0, layer.size - there[layer]) for layer in missing)
+    free = library.free()
+    if missing and needed + SPARE > free:
+        raise Failure(
+            f"{manifest.name}:{manifest.tag}: not enough disk: {needed} bytes are to be fetched,"
+            f" {free} bytes are free at {library.images}",
+            hint="delete other VMs or tags, or pull with --shrink",
+        )
+    meter = Meter(voice, sum(layer.size for layer in missing))
+    received = 0
+    for layer, part in parts.items():
+        meter.moved(there[layer])
+        try:
+            received += oci.pull(manifest.repository, layer.digest, layer.size, part, meter.moved)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                part.unlink(missing_ok=True)
+                message = f"{layer.file}: the disk is full; {size(layer.size)} were to be written to {library.images}"
+                raise Failure(message, hint="make room and pull again") from error
+            raise
+        library.adopt(part, layer)
+    meter.end()
+    return received, shared
+
+
+def _has(library: Library, layer: Layer) -> bool:
+    """Whether a layer is here. One that no VM vouches for (a pull was killed before it ended) is read and checked."""
+    path = library.image(layer)
+    if not path.exists():
+        return False
+    known = library.digests().get(layer.file)
+    if known is None:
+        hashed = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                hashed.update(block)
+        known = f"sha256:{hashed.hexdigest()}"
+        if known != layer.digest:
+            path.unlink()
+            return False
+    if known != layer.digest:
+        raise Failure(f"{layer.file}: the library has another layer of that name", hint="delete the VM that uses it")
+    if path.stat().st_size != layer.size:
+        path.unlink()  # damaged from outside; it is fetched again
+        return False
+    return True
+
+
+def _keep(
+    library: Library, oci: Oci, machine: Machine | None, manifest: Manifest, digest: str, voice: Voice
+) -> Machine:
+    """Make what was fetched a local tag, and the VM if it is not there."""
+    if manifest.config_size > LARGEST_CONTENT:
+        raise Failure(f"{manifest.name}:{manifest.tag}: the configuration is too large")
+    config = json.loads(oci.content(manifest.repository, manifest.config_digest))
+    nvram = next((layer for layer in manifest.layers if layer.role == "nvram"), None)
+    kept = oci.content(manifest.repository, nvram.digest) if nvram else None
+    now = library.clock.now()
+    meta = Meta(
+        tag=manifest.tag,
+        arch=manifest.arch or "arm64",
+        layers=tuple(layer for layer in manifest.layers if layer.role != "nvram"),
+        created=now,
+        accessed=now,
+        description=manifest.description,
+        manifest=digest,
+    )
+    if machine is None:
+        own = {**config, "name": manifest.name, "uuid": manifest.id}
+        machine = library.publish(manifest.id, own, replace(meta, tag="", description="", manifest=""), kept)
+    library.add_tag(machine, config, meta, kept)
+    return machine
+
+
+def shrink(library: Library, machine: Machine, tag: str) -> None:
+    """Remove the other local tags of a VM, with the layers that nothing else needs."""
+    for stored in machine.tags():
+        if stored.meta.tag != tag:
+            library.drop_tag(machine, stored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """One push: what is asked for, and how. ``onto`` is a template of the registry by id or name."""
+
+    sought: str
+    tag: str
+    description: str = ""
+    onto: str | None = None
+    force: bool = False
+
+
+def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled, voice: Voice) -> Reply:
+    """Store a VM's state as a new version and tag it locally; without a registry (``anka`` None) only the latter."""
+    check_tag(asked.tag)
+    with library.locked(cancelled):
+        machine = library.find(asked.sought)
+        if machine.meta.status == "running":
+            raise Failure(f"{machine.name}: the VM is running", hint=f"stop it first: anka stop {machine.name}")
+        guests.settle(library, machine)
+        before = machine.stored(asked.tag)
+        same = before is not None and before.meta.disks == machine.meta.disks
+        if before is not None and not same and not asked.force:
+            raise Failure(f"{asked.tag}: tag already exists", hint="it is a local tag with another content; --force")
+        if anka is None:
+            if same:
+                raise Failure(f"{asked.tag}: tag already exists")
+            _tag(library, machine, asked, "")
+            made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
+            return Reply(body=made, message=f"{machine.id}: tagged {asked.tag}")
+        target = _target(anka, machine, asked)
+        manifest, config, nvram = _compose(machine, target, asked)
+        oci = Oci(anka.registry.url, anka)
+        content = manifest.emit()
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        replaces = _judge(oci, target, manifest, asked, digest, again=same and machine.tag == asked.tag)
+        sent, shared = _send(library, oci, manifest, voice)
+        for small in (config, *([nvram] if nvram is not None else [])):
+            oci.put_content(manifest.repository, small)
+        try:
+            number = oci.put_manifest(manifest.repository, oci_tag(asked.tag), content, replaces=replaces)
+        except RefusedError as error:
+            if error.facts.get("status") in (409, 412):
+                raise Failure(f"{asked.tag}: tag already exists", hint=str(error.facts.get("said"))) from error
+            raise
+        _tag(library, machine, asked, digest)
+        body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag, "version": number}
+        message = "vm pushed successfully" if voice.generation == 2 else ""
+        message = message or f"{manifest.id}: pushed {size(sent)} for tag {asked.tag}"
+        return Reply(body={**body, "bytes_sent": sent, "bytes_shared": shared}, message=message)
+
+
+def _target(anka: Anka, machine: Machine, asked: Push) -> Template | None:
+    """The template that gets the version; None when it will be a new one. Guards names that are taken."""
+    arch = machine.meta.arch
+    if asked.onto is not None:
+        found = find(anka, asked.onto, arch)
+        if found.arch and found.arch != arch:
+            raise Failure(f"{found.name}: a VM for {arch} is no version of a template for {found.arch}")
+        return found
+    rows = anka.registry.templates()
+    if any(row.id.lower() == machine.id.lower() for row in rows):
+        return anka.registry.by_id(machine.id)
+    taken = next((row for row in rows if row.name == machine.name and row.arch in (arch, "")), None)
+    if taken is not None:
+        hint = "push it onto that template with --remote-vm, or rename the VM"
+        raise Failure(f"{machine.name}: registry uuid ({taken.id}) doesn't match", hint=hint)
+    return None
+
+
+def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Manifest, bytes, bytes | None]:
+    """The manifest of a VM's state, with its configuration and nvram; the same state gives the same bytes."""
+    meta, nvram = machine.meta, machine.nvram
+    id_, name = (target.id, target.name) if target else (machine.id, machine.name)
+    config: Mapping[str, Any] = {**machine.config, "name": name, "uuid": id_}
+    text = json.dumps(with_top(config, meta.top), sort_keys=True, ensure_ascii=False).encode()
+    layers = (*meta.disks, *(layer for layer in meta.layers if layer.role == "state"))
+    if nvram:
+        found = "sha256:" + hashlib.sha256(nvram).hexdigest()
+        layers = (*layers, Layer(file="nvram", digest=found, size=len(nvram), role="nvram"))
+    manifest = Manifest(
+        id=id_,
+        name=name,
+        tag=asked.tag,
+        arch=meta.arch,
+        description=asked.description,
+        config_digest="sha256:" + hashlib.sha256(text).hexdigest(),
+        config_size=len(text),
+        layers=layers,
+    )
+    return manifest, text, nvram or None
+
+
+def _judge(
+    oci: Oci, target: Template | None, manifest: Manifest, asked: Push, digest: str, *, again: bool
+) -> str | None:
+    """The digest of the version that this push replaces, None when it adds one; ``Failure`` when it may not.
+
+    A push that was killed after the registry had the version is no error: it has only the local tag left to make.
+    """
+    there = next((each for each in (target.versions or ()) if each.tag == asked.tag), None) if target else None
+    if there is None or target is None:
+        return None
+    known = oci.manifest_digest(manifest.repository, oci_tag(asked.tag))
+    if known == digest and not again:
+        return None
+    if not asked.force:
+        raise Failure(f"{asked.tag}: tag already exists", hint="choose another, or replace it with --force")
+    if there != target.newest:
+        newer = ", ".join(each.tag for each in target.newer_than(there))
+        raise Failure(
+            f"{asked.tag}: tag already exists, and only the newest version can be replaced; newer: {newer}",
+            hint=f"`anka registry revert {target.name} --tag {asked.tag}` removes it and all newer ones",
+        )
+    return known
+
+
+def _send(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple[int, int]:
+    """Send the layers that the registry has not; bytes sent, and bytes that were there."""
+    layers = [layer for layer in manifest.layers if layer.role != "nvram"]
+    total = sum(layer.size for layer in layers)
+    meter = Meter(voice, total)
+    sent = shared = 0
+    for layer in layers:
+        file = library.image(layer)
+        if not file.exists() or file.stat().st_size != layer.size:
+            raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
+        if oci.blob_size(manifest.repository, layer.digest) is not None:
+            meter.moved(layer.size)
+            shared += layer.size
+            continue
+        ticket = library.images / f".{layer.file}.upload"
+        sent += oci.push(manifest.repository, layer.digest, file, ticket, meter.moved)
+    meter.end()
+    return sent, shared
+
+
+def _tag(library: Library, machine: Machine, asked: Push, digest: str) -> None:
+    """Make the VM's state a local tag and the current one; the working layer is part of it from now on."""
+    meta, now = machine.meta, library.clock.now()
+    layers = (*meta.disks, *(layer for layer in meta.layers if layer.role == "state"))
+    tagged = Meta(
+        tag=asked.tag,
+        arch=meta.arch,
+        layers=layers,
+        created=now,
+        accessed=now,
+        description=asked.description,
+        manifest=digest if asked.onto is None else "",
+    )
+    library.add_tag(machine, machine.config, tagged, machine.nvram)
+    machine.save(replace(meta, layers=layers, working=None, accessed=now))
+    (machine.folder / "current").unlink(missing_ok=True)
+    put(machine.folder / "current", asked.tag.encode() + b"\n")
