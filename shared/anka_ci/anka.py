@@ -47,6 +47,11 @@ class Anka:
         self.tell = tell
         self._runners = runners
 
+    def afterwards(self, seconds: float) -> Anka:
+        """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit."""
+        deadline = Deadline(self.clock, seconds)
+        return Anka(self.context, clock=self.clock, deadline=deadline, tell=self.tell, runners=self._runners)
+
     @cached_property
     def registry(self) -> Registry:
         """The registry: templates and versions."""

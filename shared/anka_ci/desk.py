@@ -23,8 +23,10 @@ def perform(
 ) -> StepResult:
     """Run one step of the catalog, or with ``plan_only`` tell what it would do.
 
-    Raises whatever the step raises, ``UsageError`` for its inputs, and ``ConfirmationError`` (with exactly what would
-    be lost) when something would be lost, or the context is protected, and ``confirm`` does not cover it.
+    Raises whatever the step raises (``outputs`` of the error are what is known all the same), ``UsageError`` for its
+    inputs, and ``ConfirmationError`` (with exactly what would be lost) when something would be lost, or something
+    would be written to a protected context, and ``confirm`` does not cover it. The status is ``unchanged`` when a step
+    that may change something had nothing to do.
     """
     started = anka.clock.monotonic()
     step = catalog.load(name)
@@ -33,9 +35,10 @@ def perform(
     if plan_only:
         status, outputs = "planned", dict(plan.expects)
     else:
-        check(plan, confirm, protected=anka.context.protected)
-        if plan.loses:
-            check(step.plan(bound, anka), plan.digest, protected=anka.context.protected)
+        if needs_confirmation(plan, protected=anka.context.protected):
+            check(plan, confirm, protected=anka.context.protected)
+            confirmed, plan = plan.digest, step.plan(bound, anka)  # the world may have changed since it was shown
+            check(plan, confirmed, protected=anka.context.protected)
         outputs = inputs.emit(step.run(plan, anka))
         status = "done" if plan.actions or step.READS else "unchanged"
     return StepResult(
@@ -49,14 +52,20 @@ def perform(
     )
 
 
+def needs_confirmation(plan: Plan, *, protected: bool) -> bool:
+    """Whether something would be lost, or written to a protected context."""
+    return bool(plan.loses) or (protected and plan.writes)
+
+
 def check(plan: Plan, confirm: str | None, *, protected: bool) -> None:
-    """Raise ``ConfirmationError`` unless ``confirm`` covers what the plan loses."""
-    if not plan.loses and not (protected and plan.actions):
+    """Raise ``ConfirmationError`` unless ``confirm`` (a digest, or ``yes`` for a little) covers what the plan loses."""
+    if not needs_confirmation(plan, protected=protected):
         return
     if confirm == plan.digest or (confirm == "yes" and plan.loses_little):
         return
     lost = "".join(f"\n  - {loss.text}" for loss in plan.loses)
-    said = f"{plan.step} would lose:{lost}" if lost else f"{plan.step} writes to a protected context"
+    done = "; ".join(action.text for action in plan.actions)
+    said = f"{plan.step} would lose:{lost}" if lost else f"{plan.step} would write to a protected context: {done}"
     hint = f"to go on, confirm this plan: --confirm {plan.digest}" + (" (or yes)" if plan.loses_little else "")
     if confirm:
         said = f"the confirmation {confirm!r} does not fit this plan; {said}"

@@ -14,7 +14,8 @@ class AnkaCiError(Exception):
     """A failure that we can explain: what was tried, what came back, what to do.
 
     ``message`` says what was tried and what came back, ``hint`` what to do about it. ``facts`` carries what helps to
-    find it again (context, request id, node, file and line); ``fault`` says whose it is.
+    find it again (context, request id, node, file and line); ``fault`` says whose it is. ``outputs`` are those of a
+    step's outputs that are known although it failed.
     """
 
     code: ClassVar[int] = 1
@@ -25,6 +26,7 @@ class AnkaCiError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.outputs: dict[str, object] = {}
         self.facts: dict[str, object] = {key: value for key, value in facts.items() if value not in (None, "")}
 
     def __str__(self) -> str:

@@ -318,6 +318,13 @@ def emit(instance: object) -> dict[str, object]:
     }
 
 
+def build(cls: type[T], values: Mapping[str, object]) -> T:
+    """An ``Outputs`` from what ``emit`` made of it, or from what a plan expects: dashed keys, JSON values."""
+    known = {field.key: field for field in fields(cls)}
+    found = {known[key].name: tuple(value) if known[key].many else value for key, value in values.items()}  # type: ignore
+    return cls(**found)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedInputs:
     """The inputs that every step has beside its own: the connection, and how the step is run."""
@@ -330,7 +337,7 @@ class SharedInputs:
     ca: str | None = arg("Path of a PEM file with the certificate authority to trust.", default=None)
     timeout: Duration | None = arg("Give up after this long, retries included; no limit when left out.", default=None)
     confirm: str | None = arg(
-        "The digest of the plan that may lose data; `yes` is enough where only the newest version is lost.",
+        "The digest of the plan that may lose data; `yes` is enough for losing only a newest version.",
         default=None,
     )
     summary: bool = arg("Write a job summary.", default=True)

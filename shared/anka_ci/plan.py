@@ -13,25 +13,32 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One thing that will be done. ``text`` says it to people, ``with_`` holds all that ``run`` needs (JSON values)."""
+    """One thing that will be done. ``text`` says it to people, ``with_`` holds all that ``run`` needs (JSON values).
+
+    ``writes`` is False for what changes nothing anywhere, such as a wait or a check.
+    """
 
     verb: str
     text: str
     with_: Mapping[str, object] = field(default_factory=dict)
+    writes: bool = True
 
     def emit(self) -> dict[str, object]:
-        return {"verb": self.verb, "text": self.text, "with": dict(self.with_)}
+        return {"verb": self.verb, "text": self.text, "with": dict(self.with_), "writes": self.writes}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """One thing that will be gone: a version, a template, a replaced tag. ``newest``: a template's newest version."""
+    """One thing that will be gone: a version, a template, a replaced tag, what a VM holds that was not pushed.
+
+    ``little``: a template's newest version, or the unpushed changes of one VM; ``confirm: yes`` is enough for one such.
+    """
 
     text: str
-    newest: bool = False
+    little: bool = False
 
     def emit(self) -> dict[str, object]:
-        return {"text": self.text, "newest": self.newest}
+        return {"text": self.text, "little": self.little}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +52,7 @@ class Plan:
     step: str
     actions: tuple[Action, ...] = ()
     loses: tuple[Loss, ...] = ()
-    bytes: int | None = None
+    bytes: int | None = 0
     expects: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -56,9 +63,14 @@ class Plan:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
+    def writes(self) -> bool:
+        """Whether anything will be changed at all."""
+        return any(action.writes for action in self.actions)
+
+    @property
     def loses_little(self) -> bool:
-        """Nothing, or only one template's newest version: what ``confirm: yes`` is enough for."""
-        return not self.loses or (len(self.loses) == 1 and self.loses[0].newest)
+        """Nothing, or one thing that is little: what ``confirm: yes`` is enough for."""
+        return not self.loses or (len(self.loses) == 1 and self.loses[0].little)
 
     def emit(self) -> dict[str, object]:
         return {

@@ -96,7 +96,9 @@ class StepCommand:
         except AnkaCiError as error:
             result.error, result.code = error.emit(), error.code
             result.status = "interrupted" if isinstance(error, InterruptError) else "failed"
-            result.steps = [StepResult(id=self.name, step=self.name, status=result.status, error=result.error)]
+            failed = StepResult(id=self.name, step=self.name, status=result.status, error=result.error)
+            failed.outputs = error.outputs
+            result.steps = [failed]
         result.seconds = clock.monotonic() - started
         return result
 

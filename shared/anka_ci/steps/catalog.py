@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from typing import cast
 
 from anka_ci.errors import UsageError, suggestion
@@ -47,7 +48,7 @@ CATALOG = (
 )
 """Every step's name. Names are part of five faces and are not changed without an alias."""
 
-BUILT = ("list", "show", "revert", "delete", "nodes", "groups")
+BUILT = ("list", "show", "revert", "delete", "nodes", "groups", "distribute", "distribution", "evict")
 """The steps that are there."""
 
 
@@ -58,6 +59,11 @@ def load(name: str) -> Step:
     if name in CATALOG:
         raise UsageError(f"the step {name!r} is not built yet", hint=f"there is {', '.join(BUILT)}")
     raise UsageError(f"no step {name!r}", hint=suggestion(name, BUILT))
+
+
+def before_example(step: Step) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """The steps, with their inputs, that have to run before a step's ``EXAMPLE`` has something to work on."""
+    return tuple(getattr(step, "EXAMPLE_AFTER", ()))
 
 
 def summary(step: Step) -> str:

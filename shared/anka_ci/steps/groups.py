@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.inputs import arg
+from anka_ci.inputs import arg, build
 from anka_ci.plan import Plan
 from anka_ci.steps import Runs
 
@@ -47,4 +47,4 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
-    return Outputs(**plan.expects)  # type: ignore[arg-type]
+    return build(Outputs, plan.expects)

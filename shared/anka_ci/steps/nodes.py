@@ -1,7 +1,8 @@
 """List the build nodes: state, architecture, free disk, groups, and the tags on each.
 
 With `template` only the nodes that hold it, with `tag` only those that hold that tag of it, as the controller reports
-it. With `at-least` the step fails when fewer nodes are left than that.
+it. With `at-least` the step fails (code 7) when fewer nodes are left than that; a plan only tells that it will be
+checked, because an earlier step of a pipeline may still bring the nodes there.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import FellShortError, NotFoundError
-from anka_ci.inputs import arg
-from anka_ci.plan import Plan
+from anka_ci.errors import FellShortError
+from anka_ci.inputs import arg, build
+from anka_ci.plan import Action, Plan
+from anka_ci.rules import selection
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
-    from anka_ci.wire.node import Node
 
 RUNS = Runs.ANYWHERE
 READS = True
@@ -35,6 +36,8 @@ class Inputs:
     def __post_init__(self) -> None:
         if self.tag is not None and self.template is None:
             raise ValueError("tag needs the template that it belongs to")
+        if self.at_least is not None and self.at_least < 0:
+            raise ValueError("at-least is a number from 0 on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +49,15 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    found = anka.controller.nodes()
-    if inputs.group is not None:
-        group = anka.controller.group(inputs.group)
-        found = [node for node in found if group.id in (each.id for each in node.groups)]
-    if inputs.nodes is not None:
-        known = {each for node in found for each in (node.id, node.name)}
-        for name in inputs.nodes:
-            if name not in known:
-                raise NotFoundError("node", name, known=[node.name for node in found])
-        found = [node for node in found if node.id in inputs.nodes or node.name in inputs.nodes]
+    if inputs.group is None and inputs.nodes is None:
+        found = anka.controller.nodes()
+    else:
+        found = selection.choose(anka, group=inputs.group, names=inputs.nodes)
     if inputs.template is not None:
-        found = [node for node in found if _holds(node, inputs.template, inputs.tag)]
+        template_id, _ = selection.held(anka, anka.controller.nodes(), inputs.template)
+        found = [node for node in found if node.tag_of(template_id) is not None]
+        if inputs.tag is not None:
+            found = [node for node in found if node.tag_of(template_id) == inputs.tag]
     rows = [
         {
             "name": node.name,
@@ -70,16 +70,23 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         }
         for node in found
     ]
-    if inputs.at_least is not None and len(rows) < inputs.at_least:
-        names = ", ".join(node.name for node in found) or "none"
-        raise FellShortError(f"{inputs.at_least} nodes were asked for, {len(rows)} are left: {names}")
-    return Plan(step="nodes", expects={"count": len(rows), "nodes": rows})
+    actions = []
+    if inputs.at_least is not None:
+        text = f"check that at least {inputs.at_least} {'node is' if inputs.at_least == 1 else 'nodes are'} left"
+        actions = [Action(verb="check", text=text, with_={"at-least": inputs.at_least}, writes=False)]
+    return Plan(step="nodes", actions=tuple(actions), expects={"count": len(rows), "nodes": rows})
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
-    return Outputs(**plan.expects)  # type: ignore[arg-type]
-
-
-def _holds(node: Node, template: str, tag: str | None) -> bool:
-    held = [each for each in node.templates or () if template in (each.id, each.name)]
-    return any(tag is None or each.tag == tag for each in held)
+    outputs = build(Outputs, plan.expects)
+    for action in plan.actions:
+        wanted = int(str(action.with_["at-least"]))
+        if outputs.count < wanted:
+            names = ", ".join(str(row["name"]) for row in outputs.nodes) or "none"
+            error = FellShortError(
+                f"{wanted} nodes were asked for, {outputs.count} are left: {names}",
+                hint="`anka-ci nodes` tells what each node holds and its state",
+            )
+            error.outputs = dict(plan.expects)
+            raise error
+    return outputs

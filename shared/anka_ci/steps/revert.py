@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anka_ci.inputs import arg, show_size
+from anka_ci.errors import ConfirmationError
+from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.steps import Runs
 
@@ -50,7 +51,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     loses = [
         Loss(
             text=f"{template.name}:{each.tag} (version {each.number}, {show_size(each.size or 0)} in all)",
-            newest=each == template.newest and not whole,
+            little=each == template.newest and not whole,
         )
         for each in gone
     ]
@@ -58,7 +59,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         loses.append(Loss(text=f"the template {template.name} ({template.id}) itself, because version 0 goes"))
     removed = [each.tag for each in gone]
     remaining = [each.tag for each in template.versions or () if each not in gone]
-    action = Action(verb="revert", text=f"revert {name}", with_={"id": template.id, "number": version.number})
+    action = Action(
+        verb="revert", text=f"revert {name}", with_={"id": template.id, "number": version.number, "tags": removed}
+    )
     expects = {"id": template.id, "removed": removed, "remaining": remaining}
     return Plan(step="revert", actions=(action,), loses=tuple(loses), bytes=0, expects=expects)
 
@@ -66,5 +69,11 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
 def run(plan: Plan, anka: Anka) -> Outputs:
     (action,) = plan.actions
     template = anka.registry.by_id(str(action.with_["id"]))
-    anka.registry.revert(template, template.pick(number=int(str(action.with_["number"]))))
-    return Outputs(**plan.expects)  # type: ignore[arg-type]
+    version = template.pick(number=int(str(action.with_["number"])))
+    tags = [each.tag for each in (version, *template.newer_than(version))]
+    if tags != action.with_["tags"]:  # a push came in between: what it brought was never confirmed
+        raise ConfirmationError(
+            f"{template.name} has changed since the plan: {', '.join(tags)} would go", hint="plan and confirm again"
+        )
+    anka.registry.revert(template, version)
+    return build(Outputs, plan.expects)

@@ -23,3 +23,16 @@ def test_too_few_nodes_fall_short(cli):
     done = cli("nodes", "--template", "sonoma", "--tag", "v1", "--at-least", "2")
     assert 7 == done.returncode
     assert "2 nodes were asked for, 0 are left" in done.stderr
+
+
+def test_a_plan_only_tells_that_it_will_be_checked(cli):
+    done = cli("nodes", "--template", "sonoma", "--at-least", "2", "--plan", "--json")
+    (step,) = json.loads(done.stdout)["steps"]
+    assert (0, "planned") == (done.returncode, step["status"])
+    assert ["check that at least 2 nodes are left"] == [action["text"] for action in step["plan"]["actions"]]
+
+
+def test_an_unknown_template_is_not_a_template_without_nodes(cli):
+    done = cli("nodes", "--template", "sonomma")
+    assert 4 == done.returncode
+    assert "did you mean 'sonoma'?" in done.stderr

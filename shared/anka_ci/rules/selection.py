@@ -1,0 +1,136 @@
+"""Selection: which nodes, templates and VMs are meant, and which nodes can take a template.
+
+Decides and reads only. A selector that matches nothing is an error and never "all".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.wire.node import INACTIVE, OFFLINE, Node
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+    from anka_ci.wire.template import Template
+    from anka_ci.wire.vm import Vm
+
+
+def only_one(**selectors: object) -> None:
+    """``ValueError`` unless exactly one of the selectors is given (neither None nor False)."""
+    given = [name.rstrip("_") for name, value in selectors.items() if value is not None and value is not False]
+    if len(given) != 1:
+        names = [name.rstrip("_") for name in selectors]
+        wanted = f"give exactly one of {', '.join(names[:-1])} and {names[-1]}"
+        raise ValueError(f"{wanted}, not {' and '.join(given)}" if given else wanted)
+
+
+def choose(anka: Anka, *, group: str | None = None, names: Sequence[str] | None = None) -> list[Node]:
+    """The nodes of a group, the nodes that are named (by id, then by name; each once), or all, sorted by name.
+
+    ``NotFoundError`` for an unknown group or node and when none is left, ``UsageError`` for a name that two nodes have.
+    """
+    found = anka.controller.nodes()
+    if group is not None:
+        wanted = anka.controller.group(group)
+        found = [node for node in found if wanted.id in (each.id for each in node.groups)]
+        if not found:
+            raise NotFoundError("node in the group", wanted.name, hint="add nodes to it, or name another group")
+    if names is not None:
+        chosen = {_named(found, name).id for name in names}
+        found = [node for node in found if node.id in chosen]
+    if not found:
+        raise NotFoundError("node at the controller", anka.controller.url, hint="join nodes to it first")
+    return found
+
+
+def _named(nodes: Sequence[Node], name: str) -> Node:
+    matches = [node for node in nodes if node.id == name] or [node for node in nodes if node.name == name]
+    if len(matches) > 1:
+        raise UsageError(
+            f"{len(matches)} nodes are named {name!r}", hint=f"give one id: {', '.join(node.id for node in matches)}"
+        )
+    if not matches:
+        raise NotFoundError("node", name, known=[node.name for node in nodes])
+    return matches[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitness:
+    """Nodes parted by what a template has to do with them; reasons by node name, in the order of the nodes."""
+
+    targets: tuple[Node, ...]
+    already: tuple[Node, ...]
+    skipped: dict[str, str]
+    unable: dict[str, str]
+
+
+def fit(nodes: Sequence[Node], template: Template, tag: str, *, again: bool = False) -> Fitness:
+    """Part nodes into those to send a tag to, those that report it already, of a foreign arch, and unable to take it.
+
+    With ``again`` no node counts as holding it already. An unknown arch or state is no obstacle.
+    """
+    targets, already = [], []
+    skipped, unable = {}, {}
+    for node in nodes:
+        if not again and node.tag_of(template.id) == tag:
+            already.append(node)
+        elif template.arch and node.arch and template.arch != node.arch:
+            skipped[node.name] = f"the node is {node.arch}, the template is {template.arch}"
+        elif reason := out_of_reach(node):
+            unable[node.name] = reason
+        else:
+            targets.append(node)
+    return Fitness(targets=tuple(targets), already=tuple(already), skipped=skipped, unable=unable)
+
+
+def out_of_reach(node: Node) -> str:
+    """Why the controller can give a node nothing to do; empty when it can, as far as is known."""
+    # Of the documented states, Unhealthy (since 1.33) and Drain Mode (since 1.37) take distributions; of Offline and
+    # Inactive nothing is documented, and neither has an agent that answers.
+    state = node.state.lower()
+    if state == OFFLINE.lower():
+        return "the node is offline: the controller has not heard from it for two minutes"
+    if state.startswith(INACTIVE.lower().split(" ", 1)[0]):
+        return f"the node is inactive ({node.state})"
+    return ""
+
+
+def held(anka: Anka, nodes: Sequence[Node], sought: str) -> tuple[str, str]:
+    """Id and name of a template by what nodes report, else by the registry: a node may hold what the registry lost.
+
+    ``UsageError`` for a name that nodes report of several templates, ``NotFoundError`` when nobody knows it.
+    """
+    reported = {each.id.lower(): each for node in nodes for each in node.templates or ()}
+    if sought.lower() in reported:
+        return reported[sought.lower()].id, reported[sought.lower()].name
+    matches = [each for each in reported.values() if each.name == sought]
+    if len(matches) > 1:
+        ids = ", ".join(sorted(each.id for each in matches))
+        raise UsageError(f"the nodes hold {len(matches)} templates named {sought!r}", hint=f"give one id: {ids}")
+    if matches:
+        return matches[0].id, matches[0].name
+    template = anka.registry.template(sought)
+    return template.id, template.name
+
+
+def local_vm(vms: Sequence[Vm], sought: str) -> Vm:
+    """A VM of this host by exact id, then by exact name."""
+    matches = [vm for vm in vms if vm.id.lower() == sought.lower()] or [vm for vm in vms if vm.name == sought]
+    if len(matches) > 1:  # Anka can be set to allow it (allow_nonunique_names)
+        ids = ", ".join(vm.id for vm in matches)
+        raise UsageError(f"{len(matches)} VMs of this host are named {sought!r}", hint=f"give one id: {ids}")
+    if not matches:
+        hint = "" if vms else "this host (and this user) has no VM at all"
+        raise NotFoundError("VM", sought, where="`anka list` of this host", known=[vm.name for vm in vms], hint=hint)
+    return matches[0]
+
+
+def check_stopped(vm: Vm, what: str) -> None:
+    """``RefusedError`` when the VM is running."""
+    if vm.status == "running":
+        raise RefusedError(
+            f"{what}: the VM {vm.name} ({vm.id}) is running", hint=f"stop it first: anka stop {vm.id}", vm=vm.id
+        )

@@ -1,0 +1,135 @@
+"""Distribute a template tag to build nodes.
+
+Goes to exactly one of all nodes (`all: true`), the nodes of a `group`, or the `nodes` that are named. Nodes that
+already report the tag are left alone unless `again: true`; use that after a tag was replaced, because a node reports a
+tag's name and not its content. Nodes of a known foreign architecture are skipped. A node that is offline or inactive is
+sent nothing and counts as failed.
+
+Waits until every node's part has ended, and fails (code 7) when any did not succeed, naming it and why; the outputs
+are there all the same. When it is interrupted, or its `timeout` is over, the request is cancelled at the controller
+unless `on-interrupt: leave`. With `wait: false` it only starts; `distribution` waits for it, in another job if need be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import RefusedError
+from anka_ci.inputs import arg, build
+from anka_ci.plan import Action, Plan
+from anka_ci.result import NodeChanged
+from anka_ci.rules import distribution, selection
+from anka_ci.steps import Runs
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+RUNS = Runs.ANYWHERE
+READS = False
+EXAMPLE: Mapping[str, str] = {"template": "sonoma", "tag": "v1", "group": "ios"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    template: str = arg("Template name or id.")
+    tag: str | None = arg("Tag to distribute; the latest when left out.", default=None)
+    version: int | None = arg("Version number to distribute, from 0; must agree with tag.", default=None)
+    all_: bool = arg("Distribute to every node.", default=False)
+    group: str | None = arg("Distribute to the nodes of this node group, by name or id.", default=None)
+    nodes: tuple[str, ...] | None = arg("Distribute to these nodes, by name or id, one per line.", default=None)
+    wait: bool = arg("Wait until every node's part has ended.", default=True)
+    on_interrupt: str = arg(
+        "What becomes of the request when the wait is interrupted or times out.",
+        default="cancel",
+        choices=("cancel", "leave"),
+    )
+    again: bool = arg("Also send to nodes that already report the tag.", default=False)
+    permission_group: str | None = arg(
+        "Permission group of the request; needed where resource management is on.", default=None
+    )
+
+    def __post_init__(self) -> None:
+        selection.only_one(all_=self.all_, group=self.group, nodes=self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    id: str = arg("The template's id.")
+    name: str = arg("The template's name.")
+    tag: str = arg("The tag that was distributed.")
+    version: int = arg("The number of its version.")
+    succeeded: tuple[str, ...] = arg("Names of the nodes whose part was done.")
+    failed: tuple[str, ...] = arg("Names of the nodes whose part failed, and of those that could take nothing.")
+    skipped: tuple[str, ...] = arg("Names of the nodes of a foreign architecture.")
+    already: tuple[str, ...] = arg("Names of the nodes that reported the tag before.")
+    pending: tuple[str, ...] = arg("Names of the nodes that were still at it: with `wait: false`, or when cut short.")
+    reasons: tuple[dict[str, Any], ...] = arg("Why nodes failed or were skipped: node, state, reason.")
+    request_id: str | None = arg("The distribution's request id; absent when nothing had to be sent.", default=None)
+
+
+def plan(inputs: Inputs, anka: Anka) -> Plan:
+    template = anka.registry.template(inputs.template)
+    version = template.pick(inputs.tag, inputs.version)
+    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes)
+    fitness = selection.fit(nodes, template, version.tag, again=inputs.again)
+    title = f"{template.name}:{version.tag}"
+    if len(fitness.skipped) == len(nodes):
+        listed = "; ".join(f"{name}: {reason}" for name, reason in fitness.skipped.items())
+        raise RefusedError(f"no node that was chosen can take {title}: {listed}", hint="choose other nodes")
+    names = [node.name for node in fitness.targets]
+    expects: dict[str, object] = {
+        "id": template.id,
+        "name": template.name,
+        "tag": version.tag,
+        "version": version.number,
+        "succeeded": names if inputs.wait else [],
+        "failed": list(fitness.unable),
+        "skipped": list(fitness.skipped),
+        "already": [node.name for node in fitness.already],
+        "pending": [] if inputs.wait else names,
+        "reasons": distribution.reasons("skipped", fitness.skipped) + distribution.reasons("failed", fitness.unable),
+    }
+    notes = [f"{name} is skipped: {reason}" for name, reason in fitness.skipped.items()]
+    notes += [
+        f"{name} will get nothing, so the step will fall short: {reason}" for name, reason in fitness.unable.items()
+    ]
+    notes += [f"{node.name} already reports {title}" for node in fitness.already]
+    with_ = {
+        "nodes": {node.id: node.name for node in fitness.targets},
+        "permission-group": inputs.permission_group,
+        "wait": inputs.wait,
+        "on-interrupt": inputs.on_interrupt,
+    }
+    actions = []
+    if names or fitness.unable:
+        text = f"distribute {title} to {', '.join(names)}" if names else f"send {title} to no node, as none can take it"
+        actions = [Action(verb="distribute", text=text, with_=with_, writes=bool(names))]
+    moved = None if names else 0  # what each node has of it already is its own secret
+    return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=tuple(notes))
+
+
+def run(plan: Plan, anka: Anka) -> Outputs:
+    known = dict(plan.expects)
+    for state in ("already", "skipped"):
+        for name in known[state]:  # type: ignore[attr-defined]
+            anka.tell(NodeChanged(node=name, state=state))
+    if not plan.actions:
+        return build(Outputs, known)
+    with_: Mapping[str, Any] = plan.actions[0].with_
+    names: Mapping[str, str] = with_["nodes"]
+    if names:
+        known |= {"succeeded": [], "pending": list(names.values())}
+        known["request-id"] = request_id = anka.controller.distribute(
+            template_id=str(known["id"]),
+            tag=str(known["tag"]),
+            version=int(str(known["version"])),
+            node_ids=list(names),
+            permission_group=with_["permission-group"],
+        )
+        if with_["wait"]:
+            ends = with_["on-interrupt"]
+            known = distribution.follow(known, request_id, anka, names, expected=list(names), on_interrupt=ends)
+    distribution.judge(known, f"{known['name']}:{known['tag']}")
+    return build(Outputs, known)

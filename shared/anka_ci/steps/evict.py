@@ -1,0 +1,114 @@
+"""Remove a template from build nodes; the registry keeps it.
+
+Goes to exactly one of all nodes (`all: true`), the nodes of a `group`, or the `nodes` that are named. What they hold of
+it is lost there, so it needs the plan's digest as confirmation. Waits until the nodes no longer report the template. A
+node whose controller does not report templates (before 1.20) is asked and listed as unverified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import AnkaCiError
+from anka_ci.inputs import arg, build
+from anka_ci.plan import Action, Loss, Plan
+from anka_ci.rules import distribution, selection, watch
+from anka_ci.steps import Runs
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+RUNS = Runs.ANYWHERE
+READS = False
+EXAMPLE: Mapping[str, str] = {"template": "sonoma", "nodes": "node-1"}
+EXAMPLE_AFTER = (("distribute", {"template": "sonoma", "nodes": "node-1"}),)
+LIMIT = 600.0
+"""Seconds that nodes get to let go of it; Anka queues the removal for a node's agent and documents no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    template: str = arg("Template name or id.")
+    all_: bool = arg("Remove it from every node.", default=False)
+    group: str | None = arg("Remove it from the nodes of this node group, by name or id.", default=None)
+    nodes: tuple[str, ...] | None = arg("Remove it from these nodes, by name or id, one per line.", default=None)
+
+    def __post_init__(self) -> None:
+        selection.only_one(all_=self.all_, group=self.group, nodes=self.nodes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    id: str = arg("The template's id.")
+    succeeded: tuple[str, ...] = arg("Names of the nodes that no longer report it.")
+    failed: tuple[str, ...] = arg("Names of the nodes that still report it, or that are out of reach.")
+    absent: tuple[str, ...] = arg("Names of the nodes that did not hold it.")
+    unverified: tuple[str, ...] = arg("Names of the nodes that were asked and do not report what they hold.")
+    pending: tuple[str, ...] = arg("Names of the nodes that still held it when the wait was cut short.")
+    reasons: tuple[dict[str, Any], ...] = arg("Why nodes failed: node, state, reason.")
+
+
+def plan(inputs: Inputs, anka: Anka) -> Plan:
+    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes)
+    template_id, name = selection.held(anka, anka.controller.nodes(), inputs.template)
+    holding = [node for node in nodes if node.tag_of(template_id) is not None]
+    silent = [node for node in nodes if node.templates is None]
+    unable = {node.name: why for node in (*holding, *silent) if (why := selection.out_of_reach(node))}
+    targets = [node for node in (*holding, *silent) if node.name not in unable]
+    expects = {
+        "id": template_id,
+        "succeeded": [node.name for node in targets if node in holding],
+        "failed": list(unable),
+        "absent": [node.name for node in nodes if node not in holding and node not in silent],
+        "unverified": [node.name for node in targets if node in silent],
+        "pending": [],
+        "reasons": distribution.reasons("failed", unable),
+    }
+    loses = [Loss(text=f"{name}:{node.tag_of(template_id)} on {node.name}") for node in targets if node in holding]
+    loses += [
+        Loss(text=f"whatever {node.name} holds of {name}, which it does not report")
+        for node in targets
+        if node in silent
+    ]
+    where = ", ".join(node.name for node in targets)
+    text = (
+        f"remove {name} from {where}" if where else f"remove {name} from no node: those that hold it are out of reach"
+    )
+    with_ = {"name": name, "nodes": {node.id: node.name for node in targets}}
+    actions = [Action(verb="evict", text=text, with_=with_, writes=bool(targets))] if targets or unable else []
+    notes = tuple(f"{node} keeps it, so the step will fall short: {why}" for node, why in unable.items())
+    return Plan(step="evict", actions=tuple(actions), loses=tuple(loses), expects=expects, notes=notes)
+
+
+def run(plan: Plan, anka: Anka) -> Outputs:
+    known = dict(plan.expects)
+    if not plan.actions:
+        return build(Outputs, known)
+    with_: Mapping[str, Any] = plan.actions[0].with_
+    names: dict[str, str] = with_["nodes"]
+    if names:
+        anka.controller.evict(str(known["id"]), list(names))
+        known = _wait(known, anka, names)
+    distribution.judge(known, f"removing {with_['name']}")
+    return build(Outputs, known)
+
+
+def _wait(known: dict[str, Any], anka: Anka, names: Mapping[str, str]) -> dict[str, Any]:
+    """The outputs when no node reports the template any more, or at the latest after ``LIMIT`` without a change."""
+    left = list(known["succeeded"])
+
+    def look() -> watch.Seen[None]:
+        nodes = {node.name: node for node in anka.controller.nodes() if node.id in names}
+        left[:] = [name for name in left if name in nodes and nodes[name].tag_of(known["id"]) is not None]
+        return watch.Seen(value=None, ended=not left, mark=list(left))
+
+    try:
+        watch.poll(look, anka, what=f"removing from {', '.join(names.values())}", stall=LIMIT)
+    except AnkaCiError as error:
+        gone = [name for name in known["succeeded"] if name not in left]
+        error.outputs = known | {"succeeded": gone, "pending": left}
+        error.facts["nodes"] = dict.fromkeys(left, "still reports it")
+        raise
+    return known

@@ -1,0 +1,151 @@
+"""The step ``distribute``: against nodes that really pull, and against those that cannot."""
+
+import fcntl
+import json
+from contextlib import contextmanager
+from urllib.request import Request, urlopen
+
+import pytest
+
+from anka_ci.anka import Anka
+from anka_ci.clock import Cancelled, Deadline, SystemClock
+from anka_ci.desk import perform
+from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
+from anka_ci.result import NodeChanged
+
+
+def distribute(anka, **inputs):
+    return perform(
+        "distribute", {"template": "sonoma", **{key.replace("_", "-"): value for key, value in inputs.items()}}, anka
+    )
+
+
+def doors(anka, **more):
+    return Anka(anka.context, **more)
+
+
+@contextmanager
+def busy(server, *names):
+    """Another command holds these nodes' libraries, so that what they are to do waits."""
+    locks = []
+    for name in names:
+        place = server.data / "nodes" / name / "vm_lib" / ".locks" / "library"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        locks.append(place.open("a"))
+        fcntl.flock(locks[-1], fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        for lock in locks:
+            lock.close()
+
+
+def test_a_group_gets_the_latest_and_only_the_group(anka):
+    told = []
+    done = distribute(doors(anka, tell=told.append), group="ios")
+    assert ("done", "v1", 1) == (done.status, done.outputs["tag"], done.outputs["version"])
+    assert (["node-1", "node-2"], [], []) == tuple(done.outputs[key] for key in ("succeeded", "failed", "already"))
+    assert ["v1", "v1", None] == [node.tag_of(done.outputs["id"]) for node in anka.controller.nodes()]
+    assert {"node-1", "node-2"} == {event.node for event in told if event == NodeChanged(node=event.node, state="done")}
+
+
+def test_nodes_that_have_the_tag_are_left_alone(anka):
+    distribute(anka, nodes="node-1", tag="v1")
+    before = len(anka.controller.distributions())
+    done = distribute(anka, nodes="node-1", version="1")
+    assert ("unchanged", ["node-1"]) == (done.status, done.outputs["already"])
+    assert "request-id" not in done.outputs
+    assert before == len(anka.controller.distributions())
+    done = distribute(anka, nodes=["node-1", "node-2"])
+    assert (["node-2"], ["node-1"]) == (done.outputs["succeeded"], done.outputs["already"])
+
+
+def test_again_sends_all_the_same(anka):
+    distribute(anka, nodes="node-1")
+    done = distribute(anka, nodes="node-1", again=True)
+    assert ("done", ["node-1"], []) == (done.status, done.outputs["succeeded"], done.outputs["already"])
+
+
+def test_a_node_that_fails_falls_short_and_the_others_are_done(server, anka):
+    with busy(server, "node-2"):
+        (server.data / "nodes" / "node-2" / "img_lib").write_text("in the way")
+    with pytest.raises(FellShortError, match="sonoma:v1 failed on 1 of 2 nodes: node-2: ") as caught:
+        distribute(anka, group="ios")
+    assert ["node-2"] == list(caught.value.facts["nodes"])
+    outputs = caught.value.outputs
+    assert (["node-1"], ["node-2"], []) == tuple(outputs[key] for key in ("succeeded", "failed", "pending"))
+    assert [("node-2", "failed")] == [(row["node"], row["state"]) for row in outputs["reasons"]]
+    assert anka.controller.distribution(outputs["request-id"]).ended
+
+
+@pytest.mark.parametrize(("on_interrupt", "state"), [("cancel", "cancelled"), ("leave", "queued")])
+def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server, anka, on_interrupt, state):
+    cancelled = Cancelled()
+
+    def tell(event):
+        if isinstance(event, NodeChanged):
+            cancelled.set("SIGTERM")
+
+    with busy(server, "node-1"):
+        with pytest.raises(InterruptError, match="SIGTERM") as caught:
+            distribute(doors(anka, cancelled=cancelled, tell=tell), nodes="node-1", on_interrupt=on_interrupt)
+        request = anka.controller.distribution(caught.value.facts["request-id"])
+        assert state == request.nodes["node-1"].state
+    assert request.id == caught.value.outputs["request-id"]
+    key = "failed" if on_interrupt == "cancel" else "pending"
+    assert ["node-1"] == caught.value.outputs[key]
+
+
+def test_a_deadline_that_is_over_cancels_the_request(server, anka):
+    with busy(server, "node-1"):
+        with pytest.raises(FellShortError, match=r"not done within 1 s; the request was cancelled") as caught:
+            distribute(doors(anka, deadline=Deadline(SystemClock(), 1)), nodes="node-1")
+        assert "cancelled" == anka.controller.distribution(caught.value.outputs["request-id"]).nodes["node-1"].state
+
+
+def test_without_waiting_it_only_starts(server, anka):
+    with busy(server, "node-1"):
+        done = distribute(anka, nodes="node-1", wait=False)
+        assert ([], ["node-1"]) == (done.outputs["succeeded"], done.outputs["pending"])
+        assert done.outputs["request-id"] == anka.controller.distributions()[0].id
+
+
+def test_a_template_of_a_foreign_arch_is_sent_nowhere(server, anka):
+    template = anka.registry.template("sonoma")
+    body = json.dumps({"id": template.id, "arch": "amd64"}).encode()
+    urlopen(Request(f"{server.registry_url}/registry/vm/arch", data=body, method="PUT")).close()
+    with pytest.raises(RefusedError, match="node-1: the node is arm64, the template is amd64"):
+        distribute(anka, all="true")
+    assert [] == anka.controller.distributions()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "said"),
+    [
+        ({}, UsageError, "exactly one of all, group and nodes"),
+        ({"all": "false"}, UsageError, "exactly one of all, group and nodes"),
+        ({"all": "true", "group": "ios"}, UsageError, "not all and group"),
+        ({"group": ""}, UsageError, "group: is given but empty"),
+        ({"nodes": ""}, UsageError, "nodes: is given but empty"),
+        ({"nodes": "node-1", "tag": ""}, UsageError, "tag: is given but empty"),
+        ({"nodes": "node-9"}, NotFoundError, "no node 'node-9'"),
+        ({"group": "tvos"}, NotFoundError, "no group 'tvos'"),
+        ({"all": "true", "tag": "v7"}, NotFoundError, "no tag 'v7'"),
+        ({"all": "true", "tag": "v1", "version": "0"}, UsageError, "'v1' of sonoma is version 1, not 0"),
+        ({"all": "true", "template": "sonomma"}, NotFoundError, "no template 'sonomma'"),
+        ({"all": "true", "on_interrupt": "stop"}, UsageError, "'stop' is none of cancel, leave"),
+    ],
+)
+def test_bad_input_sends_nothing(anka, inputs, error, said):
+    with pytest.raises(error, match=said):
+        distribute(anka, **inputs)
+    assert [] == anka.controller.distributions()
+
+
+def test_the_command_tells_outputs_of_a_failure(cli, server):
+    place = server.data / "nodes" / "node-1" / "img_lib"
+    place.write_text("in the way")
+    done = cli("distribute", "sonoma", "--nodes", "node-1", "--json")
+    (step,) = json.loads(done.stdout)["steps"]
+    assert (7, "failed", ["node-1"]) == (done.returncode, step["status"], step["outputs"]["failed"])
+    assert "node-1: " in done.stderr
