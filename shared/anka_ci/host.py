@@ -61,10 +61,12 @@ class Host:
 
     def arch(self) -> str | None:
         """``arm64`` or ``amd64``; None where it cannot be told."""
+        told = self.version().get("host_arch")
+        if isinstance(told, str):
+            return told
         if sys.platform == "darwin":
             return {"x86_64": "amd64"}.get(platform.machine(), platform.machine())
-        told = self.version().get("host_arch")
-        return told if isinstance(told, str) else None
+        return None
 
     def vms(self) -> list[Vm]:
         """Every VM of this user."""
@@ -85,8 +87,10 @@ class Host:
 
     def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
         """What a pull of the tag would download onto this host; 0 when it is here already."""
-        options = [*self._connection(registry_url), "check-download-size", "--tag", tag, template]
-        return DownloadSize.read(self._mapping(self._call(["registry", *options], sought=template)))
+        words = ["registry", *self._connection(registry_url), "check-download-size", "--tag", tag, template]
+        if self._generation() >= 3:  # where it became an option of the top-level pull, which takes a bare URL
+            words = ["pull", "--check-download-size", "--tag", tag, template, registry_url]
+        return DownloadSize.read(self._mapping(self._call(words, sought=template)))
 
     def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
         """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
@@ -115,9 +119,13 @@ class Host:
 
     def _connection(self, registry_url: str) -> list[str]:
         """Options between ``registry`` and its sub-command; 2.x takes a URL only as ``--registry-path``."""
-        major = str(self.version().get("version", "3")).split(".")[0]
-        option = "--registry-path" if major.isdigit() and int(major) < 3 else "--remote"
+        option = "--registry-path" if self._generation() < 3 else "--remote"
         return [option, registry_url, *(["--cacert", self._anka.context.ca] if self._anka.context.ca else [])]
+
+    def _generation(self) -> int:
+        """The major version of the command, which decides on a few spellings."""
+        major = str(self.version().get("version", "")).split(".")[0]
+        return int(major) if major.isdigit() else 3
 
     def _call(self, words: list[str], *, sought: str = "", subject: str = "") -> process.Finished:
         argv = [*self.command, "--machine-readable", *words]
@@ -129,7 +137,7 @@ class Host:
         try:
             done = process.run(
                 argv,
-                env={**os.environ, "ANKA_PROGRESS": "1"},
+                env=self._environment(),
                 timeout=self._anka.deadline.left(),
                 on_line=on_line if subject else None,
                 cancelled=self._anka.cancelled,
@@ -142,6 +150,13 @@ class Host:
         if envelope.get("status") == "OK" and done.status == 0:
             return done
         raise _error(words, done, envelope, sought)
+
+    def _environment(self) -> dict[str, str]:
+        """The caller's own, with progress on stderr."""
+        found = {**os.environ, "ANKA_PROGRESS": "1"}
+        if self._anka.context.ca:  # for the commands that have no option for it: every key of `anka config` is one
+            found["ANKA_CA_BUNDLE"] = self._anka.context.ca
+        return found
 
     def _body(self, done: process.Finished) -> Any:
         return _envelope(done).get("body")

@@ -176,7 +176,7 @@ class Oci:
     def _begin(self, repository: str, digest: str, ticket: Path) -> tuple[str, int]:
         path = self._uploads(repository)
         reply = self._call("POST", path, headers={"Content-Length": "0"}, known=(202,))
-        location = urljoin(self.url + path, reply.headers.get("Location", ""))
+        location = urljoin(urljoin(self.url, path), reply.headers.get("Location", ""))
         ticket.write_text(json.dumps({"registry": self.url, "digest": digest, "location": location}), encoding="utf-8")
         return location, 0
 
@@ -240,7 +240,10 @@ class Oci:
         with part.open("ab") as target, _Hasher(part, there) as hasher:
             if there < size:
                 headers = {"Range": f"bytes={there}-"} if there else {}
-                with self._stream("GET", self._blob(repository, digest), headers) as reply:
+                path = self._blob(repository, digest)
+                with self._stream("GET", path, headers) as reply:
+                    if reply.status not in (200, 206):
+                        self._check("GET", path, _Reply(reply.status, reply.headers, reply.read(1 << 16)), ())
                     total = reply.headers.get("Content-Range", "").rpartition("/")[2]
                     length = int(total or reply.headers.get("Content-Length") or -1)
                     if length != size:
@@ -271,13 +274,13 @@ class Oci:
     # requests
 
     def _manifest(self, repository: str, reference: str) -> str:
-        return f"/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
+        return f"{self._parts.path}/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
 
     def _blob(self, repository: str, digest: str) -> str:
-        return f"/v2/{quote(repository)}/blobs/{quote(digest, safe=':')}"
+        return f"{self._parts.path}/v2/{quote(repository)}/blobs/{quote(digest, safe=':')}"
 
     def _uploads(self, repository: str) -> str:
-        return f"/v2/{quote(repository)}/blobs/uploads/"
+        return f"{self._parts.path}/v2/{quote(repository)}/blobs/uploads/"
 
     def _ours(self, location: str) -> bool:
         found = urlsplit(urljoin(self.url, location))
@@ -415,7 +418,7 @@ class Oci:
         status = reply.status
         if status in known:
             return
-        asked, said = f"{method} {self.url}{urlsplit(path).path}", reply.said()
+        asked, said = f"{method} {urljoin(self.url, urlsplit(path).path)}", reply.said()
         error: AnkaCiError
         if status in (401, 403):
             error = NotAuthorisedError(f"{asked}: not permitted ({status}): {said}", hint="check the sign-in")

@@ -5,6 +5,7 @@ The only reader of the environment in this room, and the only place that catches
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import signal
@@ -52,7 +53,7 @@ def home(environment: Mapping[str, str]) -> Path:
     return person / ".local" / "share" / "anka"
 
 
-def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+def main(argv: Sequence[str], environment: Mapping[str, str], cancelled: Cancelled | None = None) -> int:
     """Run one command; its exit code."""
     words, flags = list(argv), set()
     while words and words[0] in GLOBAL_FLAGS:
@@ -63,8 +64,6 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     )
     generation = 2 if environment.get("ANKA_STANDIN_GENERATION") == "2" else 3
     voice = Voice(machine=machine, steps=environment.get("ANKA_PROGRESS") == "1", generation=generation)
-    cancelled = Cancelled()
-    _hear(cancelled)
     place = home(environment)
     desk = Desk(
         library=Library(
@@ -75,7 +74,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
         config=Kept(place / "config.json"),
         home=place,
         environment=environment,
-        cancelled=cancelled,
+        cancelled=cancelled if cancelled is not None else Cancelled(),
         voice=voice,
     )
     try:
@@ -84,7 +83,9 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> int:
         return voice.fail(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return voice.fail(Failure(f"{where}{error.strerror or error}"))
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = f"make room below {place}; what was half done is not visible" if full else ""
+        return voice.fail(Failure(f"{where}{error.strerror or error}", hint=hint))
 
 
 def _run(desk: Desk, words: list[str]) -> Reply:
@@ -100,8 +101,9 @@ def _run(desk: Desk, words: list[str]) -> Reply:
     return COMMANDS[name](desk, rest)
 
 
-def _hear(cancelled: Cancelled) -> None:
+def hear() -> Cancelled:
     """The first SIGINT, SIGTERM or SIGHUP ends the work where it stands; what is half done is never visible."""
+    cancelled = Cancelled()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if not cancelled:
@@ -110,13 +112,14 @@ def _hear(cancelled: Cancelled) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    return cancelled
 
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = main(sys.argv[1:], dict(os.environ))
+        code = main(sys.argv[1:], dict(os.environ), hear())
     except BrokenPipeError:  # the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,11 +42,18 @@ def start(library: Library, machine: Machine, environment: Mapping[str, str]) ->
 
 def _make(library: Library, machine: Machine) -> None:
     entries = layers.tree(library.paths(machine.meta))
+    needed, free = sum(entry.size for entry in entries.values()), shutil.disk_usage(machine.folder).free
+    if needed > free:
+        message = f"{machine.name}: failed to start: not enough disk: {needed} bytes are needed, {free} are free"
+        raise Failure(message, hint=f"make room at {machine.folder}")
     staged = machine.folder / f".guest-{uuid.uuid4().hex}"
     staged.mkdir()
-    layers.unpack(entries, staged)
-    _note(machine, layers.scan(staged))
-    staged.rename(machine.guest)
+    try:
+        layers.unpack(entries, staged)
+        _note(machine, layers.scan(staged))
+        staged.rename(machine.guest)
+    finally:
+        discard(staged)
 
 
 def stop(library: Library, machine: Machine, status: str = "stopped") -> None:

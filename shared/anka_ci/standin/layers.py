@@ -115,8 +115,11 @@ def _above(path: str) -> list[str]:
 
 
 def _remove(found: Tree, path: str) -> None:
-    for key in [key for key in found if key == path or key.startswith(path + "/")]:
-        del found[key]
+    """Remove a path, and what is below it when it is a folder."""
+    old = found.pop(path, None)
+    if old is not None and old.kind == "folder":
+        for key in [key for key in found if key.startswith(path + "/")]:
+            del found[key]
 
 
 def inside(path: str, target: str) -> bool:
@@ -167,9 +170,10 @@ def scan(folder: Path) -> dict[str, os.stat_result]:
         raise Failure(f"the guest's {error.filename} cannot be read: {error.strerror}") from error
 
     for place, folders, files in os.walk(folder, onerror=stop):
+        above = place[len(str(folder)) + 1 :]
         for name in sorted(folders + files):
-            path = os.path.relpath(os.path.join(place, name), folder)  # noqa: PTH118
-            info = os.lstat(folder / path)
+            path = posixpath.join(above, name)
+            info = os.lstat(posixpath.join(place, name))
             if stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode) or stat.S_ISLNK(info.st_mode):
                 found[path] = info
     return found

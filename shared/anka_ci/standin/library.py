@@ -147,7 +147,10 @@ class Machine(Stored):
 
     @property
     def name(self) -> str:
-        return str(self.config.get("name") or self.id)
+        try:
+            return str(self.config.get("name") or self.id)
+        except AnkaCiError:  # a damaged VM is still listed, and can be deleted, under its id
+            return self.id
 
     @property
     def tag(self) -> str:
@@ -229,12 +232,9 @@ class Library:
             folders = [each for each in self.vms.iterdir() if not each.name.startswith(".") and each.is_dir()]
         except FileNotFoundError:
             return []
-        found = []
-        for folder in folders:
-            with contextlib.suppress(FileNotFoundError):
-                machine = Machine(folder)
-                if (folder / "meta.json").exists():
-                    found.append((machine.name, machine))
+        found = [
+            (machine.name, machine) for machine in map(Machine, folders) if (machine.folder / "meta.json").exists()
+        ]
         return [machine for _, machine in sorted(found, key=lambda each: (each[0], each[1].id))]
 
     def find(self, sought: str) -> Machine:
@@ -270,7 +270,10 @@ class Library:
 
     def digests(self) -> dict[str, str]:
         """The digest of every layer that some VM or tag needs, by file."""
-        metas = [stored.meta for machine in self.machines() for stored in (machine, *machine.tags())]
+        metas = []
+        for machine in self.machines():
+            with contextlib.suppress(AnkaCiError):  # what a damaged VM needs is checked byte by byte
+                metas += [stored.meta for stored in (machine, *machine.tags())]
         layers = [layer for meta in metas for layer in (*meta.layers, *([meta.working] if meta.working else []))]
         return {layer.file: layer.digest for layer in layers}
 
@@ -340,8 +343,11 @@ class Library:
         self.collect(freed)
 
     def collect(self, freed: Iterable[str]) -> None:
-        """Remove those of ``freed`` that no VM and no tag needs."""
-        used = set().union(*(machine.needs() for machine in self.machines()))
+        """Remove those of ``freed`` that no VM and no tag needs; none while a damaged VM cannot tell what it needs."""
+        try:
+            used = set().union(*(machine.needs() for machine in self.machines()))
+        except AnkaCiError:
+            return
         for file in set(freed) - used:
             (self.images / file).unlink(missing_ok=True)
             (self.images / f".{file}.upload").unlink(missing_ok=True)

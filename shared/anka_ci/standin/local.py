@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anka_ci.clock import Cancelled
+from anka_ci.errors import AnkaCiError
 from anka_ci.standin import guests
 from anka_ci.standin.library import Library, Machine, Meta, Stored, with_top
 from anka_ci.standin.output import NOT_FOUND, Failure, Reply, Voice, day, details, size, table
@@ -130,7 +131,10 @@ def _mac() -> str:
 
 def row(machine: Machine) -> dict[str, Any]:
     """A VM as ``list`` shows it."""
-    meta, tag = machine.meta, machine.tag
+    try:
+        meta, tag = machine.meta, machine.tag
+    except AnkaCiError:
+        return {"name": machine.name, "uuid": machine.id, "creation_date": "", "access_date": "", "status": "failed"}
     found: dict[str, Any] = {"name": machine.name, "uuid": machine.id, "creation_date": _time(meta.created)}
     if tag:
         found["version"] = tag

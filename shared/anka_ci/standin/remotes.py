@@ -109,6 +109,8 @@ def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], canc
     for option in ("cert", "key", "insecure"):
         if url.startswith("https:") and words.flag(option):
             raise Failure(f"the stand-in has no --{option} for https", NO_REGISTRY, hint="name the CA with --cacert")
-    context = Context(registry_urls=(url,), ca=words.get("cacert") or options.get("cacert"))
+    context = Context(
+        registry_urls=(url,), ca=words.get("cacert") or options.get("cacert") or environment.get("ANKA_CA_BUNDLE")
+    )
     clock = SystemClock()
     return Anka(context, clock=clock, deadline=Deadline(clock, None), cancelled=cancelled)
