@@ -142,6 +142,9 @@ class Oci:
                 if failed >= TRIES:
                     raise
                 self._pause(failed)
+                if self.blob_size(repository, digest) is not None:  # only the answer was lost
+                    ticket.unlink(missing_ok=True)
+                    return sent
             except _StaleError as error:
                 # The upload is not what we took it for; what is wrong with a second, fresh one is no accident.
                 ticket.unlink(missing_ok=True)
@@ -161,8 +164,10 @@ class Oci:
             }
             with file.open("rb") as source:
                 reply = self._once("PATCH", location, headers, _Source(source.fileno(), offset, size, moved))
-            if reply.status in (404, 416):
-                raise _StaleError(f"the upload was not taken up again: {reply.status} {reply.said()}")
+            if reply.status == 404:
+                raise _StaleError(f"the upload was not taken up again: {reply.said()}")
+            if reply.status in (409, 416):  # the connection before this one was not quite dead yet
+                raise UnreachableError(f"{self.url}: the upload is at another place: {reply.said()}")
             self._check("PATCH", location, reply, (202,))
             location = urljoin(location, reply.headers.get("Location", location))
         joint = "&" if urlsplit(location).query else "?"
@@ -425,6 +430,8 @@ class Oci:
         elif status == 404:
             hint = "is it a registry that speaks /v2/?"
             error = NotFoundError("call", asked, where=self.url, hint=hint)
+        elif status == 507:
+            error = RefusedError(f"{asked}: {said}", hint="make room on the registry's disk, then go on")
         elif status >= 500 or status in (408, 425, 429):
             error = UnreachableError(f"{asked}: server error {status}: {said}", hint="see the server's log")
         elif 300 <= status < 400:
@@ -476,18 +483,23 @@ class _Source:
 
     def send(self, sock: object) -> None:
         """Send the next slice; without a copy through this process where the socket is a plain one."""
-        count = min(SLICE, self.end - self.offset)
-        if isinstance(sock, ssl.SSLSocket):
-            self._buffer = self._buffer or memoryview(bytearray(BLOCK))
-            got = os.preadv(self._file, [self._buffer[:count]], self.offset)
-            sock.sendall(self._buffer[:got])
-        else:
-            with open(self._file, "rb", closefd=False, buffering=0) as source:
-                got = sock.sendfile(source, self.offset, count)  # type: ignore[attr-defined]
-        if not got:
+        count, before = min(SLICE, self.end - self.offset), self.offset
+        try:
+            if isinstance(sock, ssl.SSLSocket):
+                self._buffer = self._buffer or memoryview(bytearray(BLOCK))
+                got = os.preadv(self._file, [self._buffer[:count]], before)
+                sock.sendall(self._buffer[:got])
+                self.offset += got
+            else:
+                with open(self._file, "rb", closefd=False, buffering=0) as source:
+                    try:
+                        sock.sendfile(source, before, count)  # type: ignore[attr-defined]
+                    finally:  # some of it may have gone out before the connection broke
+                        self.offset = max(before, source.tell())
+        finally:
+            self._moved(self.offset - before)
+        if self.offset == before:
             raise RefusedError("the layer became shorter while it was sent")
-        self.offset += got
-        self._moved(got)
 
 
 class _Hasher:

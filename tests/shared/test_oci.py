@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, ManualClock
+from anka_ci.clock import Cancelled, ManualClock, SystemClock
 from anka_ci.errors import InterruptError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
 from anka_ci.oci import Oci
 from anka_ci.settings import Context
@@ -20,8 +20,8 @@ from gate import Gate
 ID = "0f1e2d3c-0000-43dc-54dc-000000000001"
 
 
-def client(url, **more):
-    return Oci(url, Anka(Context(registry_urls=(url,)), clock=ManualClock(), **more))
+def client(url, clock=None, **more):
+    return Oci(url, Anka(Context(registry_urls=(url,)), clock=clock or ManualClock(), **more))
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_cut_connection_is_taken_up_again_by_itself(server, tmp_path):
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     (tmp_path / "layer").write_bytes(content)
     with Gate(server.registry_url) as gate:
-        oci = client(gate.url)
+        oci = client(gate.url, SystemClock())  # a connection takes its time to die
         gate.cut("up", 15_000_000)
         sent = oci.push(ID, digest, tmp_path / "layer", tmp_path / "ticket")
         assert len(content) <= sent
@@ -165,6 +165,7 @@ class Canned(http.server.BaseHTTPRequestHandler):
         (401, NotAuthorisedError, "not permitted"),
         (403, NotAuthorisedError, "not permitted"),
         (302, UnreachableError, "redirected"),
+        (507, RefusedError, "broken"),
         (500, UnreachableError, "server error 500: broken"),
         (503, UnreachableError, "server error 503: broken"),
         (418, RefusedError, "broken"),
