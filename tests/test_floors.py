@@ -19,7 +19,7 @@ OWNERS = {
     "yaml": {"document"},
     "sqlite3": {"server/state"},
     "subprocess": {"process"},
-    "aiohttp": {"server/app", "server/oci"},
+    "aiohttp": {"server/app", "server/routes", "server/oci", "server/uploads"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from anka_ci.server.app import Server
-from anka_ci.wire.manifest import Layer, Manifest
+from anka_ci.wire.manifest import Layer, Manifest, oci_tag
 
 ID = "0f1e2d3c-0000-43dc-54dc-000000000001"
 
@@ -29,6 +29,10 @@ def manifest(url, tag="one", content=b"layer", **more):
 
 def put_manifest(url, content, tag="one", **headers):
     return requests.put(f"{url}/v2/{ID}/manifests/{tag}", data=content, headers=headers, timeout=10)
+
+
+def reason(reply):
+    return reply.status_code, reply.json()["errors"][0]["code"]
 
 
 def tags(url):
@@ -74,33 +78,65 @@ def test_only_the_newest_version_can_be_replaced(url):
 
 
 def test_a_tag_outside_the_oci_grammar_keeps_its_text(url):
-    assert 201 == put_manifest(url, manifest(url, tag="a/b:c+d"), "x").status_code
+    spelt = oci_tag("a/b:c+d")
+    assert 201 == put_manifest(url, manifest(url, tag="a/b:c+d"), spelt).status_code
     assert ["a/b:c+d"] == tags(url)
+    assert [spelt] == requests.get(f"{url}/v2/{ID}/tags/list", timeout=10).json()["tags"]
 
 
-def test_an_upload_goes_on_after_a_restart(tmp_path):
-    content = bytes(range(256)) * 1000
-    with Server(tmp_path / "data") as server:
-        location = requests.post(f"{server.registry_url}/v2/{ID}/blobs/uploads/", timeout=10).headers["Location"]
-        requests.patch(server.registry_url + location, data=content[:100_000], timeout=10)
-    with Server(tmp_path / "data") as server:
-        url = server.registry_url
-        assert "0-99999" == requests.get(url + location, timeout=10).headers["Range"]
-        wrong = requests.patch(url + location, data=b"x", headers={"Content-Range": "5-5"}, timeout=10)
-        assert 416 == wrong.status_code
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        done = requests.put(url + location, params={"digest": digest}, data=content[100_000:], timeout=10)
-        assert 201 == done.status_code
-        part = requests.get(f"{url}/v2/{ID}/blobs/{digest}", headers={"Range": "bytes=10-19"}, timeout=10)
-        assert (206, content[10:20]) == (part.status_code, part.content)
+def test_a_manifest_goes_under_its_own_tag_or_its_digest_only(url):
+    content = manifest(url)
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    refused = [put_manifest(url, content, reference) for reference in ("two", "sha256:" + "0" * 64, "a+b")]
+    assert [400, 400, 400] == [reply.status_code for reply in refused]
+    assert [] == tags(url)
+    assert 201 == put_manifest(url, content, digest).status_code
+    assert ["one"] == tags(url)
+
+
+@pytest.mark.parametrize("config", [b"[]", b"{", b'"text"'])
+def test_a_configuration_that_is_no_object_is_refused(url, config):
+    _, digest = put_blob(url, config)
+    broken = Manifest(id=ID, name="made", tag="one", config_digest=digest, config_size=len(config), layers=()).emit()
+    assert 409 == put_manifest(url, broken).status_code
+    assert [] == tags(url)
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}],
+    "change",
+    [
+        {"layers": [1]},
+        {"layers": None},
+        {"annotations": []},
+        {"annotations": {"anka-ci.id": 1, "anka-ci.name": "a", "anka-ci.tag": "one"}},
+        {"annotations": {"anka-ci.id": ID, "anka-ci.name": "a", "anka-ci.tag": "../one"}},
+        {"config": {"digest": "sha256:0", "size": 1}},
+        {"config": {"digest": "sha256:" + "0" * 64, "size": "x"}},
+        {"layers": [{"digest": "sha256:" + "0" * 64, "size": 1, "annotations": "x"}]},
+    ],
 )
-def test_a_web_page_elsewhere_cannot_reach_it(url, headers):
-    assert 403 == requests.get(f"{url}/registry/v2/vm", headers=headers, timeout=10).status_code
+def test_a_broken_template_manifest_is_refused(url, change):
+    content = json.dumps(json.loads(manifest(url)) | change)
+    assert (400, "MANIFEST_INVALID") == reason(put_manifest(url, content))
+    assert [] == tags(url)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"null", b"[" * 100_000, b"{}"])
+def test_what_is_no_manifest_is_refused(url, content):
+    assert (400, "MANIFEST_INVALID") == reason(put_manifest(url, content))
+
+
+def test_a_manifest_that_is_too_large_is_refused(url):
+    assert (413, "SIZE_INVALID") == reason(put_manifest(url, b" " * ((4 << 20) + 1)))
+
+
+def test_two_pushes_at_once_land_both_and_of_one_tag_the_first(url):
+    contents = [manifest(url, tag=f"t{number % 8}", content=b"%d" % number) for number in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda n: put_manifest(url, contents[n], f"t{n % 8}"), range(16)))
+    assert [201] * 8 + [409] * 8 == sorted(reply.status_code for reply in replies)
+    assert {f"t{number}" for number in range(8)} == set(tags(url))
+    assert list(range(8)) == sorted(int(r.headers["Anka-Ci-Version"]) for r in replies if r.status_code == 201)
 
 
 def test_unknown_paths_and_bad_bodies(url):

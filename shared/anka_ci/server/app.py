@@ -1,46 +1,48 @@
-"""The embedded server: one route table, its guards, and the thread it runs in.
+"""The embedded server: its data folder, its ports, and the thread it runs in.
 
-Only this room and ``server.oci`` know aiohttp. A request with a foreign ``Origin``, ``Sec-Fetch-Site: cross-site`` or a
-foreign ``Host`` gets 403 before routing, so that no web page can reach a server on loopback.
+Listens on loopback only. What it answers is ``server.routes``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
-import re
+import logging
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import IO
 
 from aiohttp import web
 
 from anka_ci import __version__
 from anka_ci.clock import Clock, SystemClock
-from anka_ci.errors import AnkaCiError, RefusedError, UsageError
-from anka_ci.server import launcher
+from anka_ci.errors import UsageError
+from anka_ci.server import launcher, routes
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.fleet import Fleet
-from anka_ci.server.oci import Oci
-from anka_ci.server.registry import RegistryCalls, parameters
+from anka_ci.server.oci import Oci, Routes
+from anka_ci.server.registry import RegistryCalls
 from anka_ci.server.seed import seed
 from anka_ci.server.state import State
-from anka_ci.wire.envelope import emit_fail, emit_ok
+from anka_ci.server.uploads import Uploads
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-LARGEST_BODY = 4 << 20
-
-Handler = Callable[..., Awaitable[web.StreamResponse]]
+READ_BUFFER = 1 << 20
+"""Bytes of an upload that are read ahead, per connection."""
+THREADS = 16
+"""How many requests may wait for the disk at once."""
 
 
 class Server:
     """The embedded registry on one data folder; use it as a context manager, or ``start`` and ``stop`` it.
 
     Listens on loopback. ``sample`` starts it with a template of about ``sample_bytes``; ``nodes`` is how many, or their
-    names, and ``groups`` names some of them. ``legacy_fail_200`` answers failures with 200, as old releases did.
+    names, and ``groups`` names some of them. With ``registry_port`` the registry has a port of its own, and each port
+    answers only its own calls. ``legacy_fail_200`` answers failures with 200, as old releases did.
     """
 
     def __init__(
@@ -65,15 +67,15 @@ class Server:
         self.registry_url = self.controller_url = self.anka = ""
         self.node_names = [f"node-{number + 1}" for number in range(nodes)] if isinstance(nodes, int) else list(nodes)
         self._groups = dict(groups or {})
-        self._registry_port = registry_port
+        self._host = "127.0.0.1" if host == "localhost" else host  # which may be two addresses, with a port each
+        self._port, self._registry_port = port, registry_port
         self._run_guests = run_guests
-        self._fleet: Fleet | None = None
-        self._host, self._port = host, port
         self._sample_bytes = sample_bytes if sample else 0
         self._fail_status = 200 if legacy_fail_200 else 400
         self._allowed = {*LOOPBACK, *(name.lower() for name in allowed_hosts)}
         self._clock = clock or SystemClock()
-        self._loop = asyncio.new_event_loop()
+        self._fleet: Fleet | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name="anka-ci-server", daemon=True)
@@ -87,21 +89,25 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Return when it answers. ``UsageError`` for a data folder or a port that is taken."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.data / "lock").open("w")
+        """Return when it answers. ``UsageError`` for a data folder, a database or a port that cannot be used."""
         try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.data / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise UsageError(f"another server uses {self.data}", hint="stop it, or choose another --data") from None
+        except OSError as error:
+            self._release()
+            if isinstance(error, BlockingIOError):
+                hint = "stop it, or choose another --data"
+                raise UsageError(f"another server uses {self.data}", hint=hint) from None
+            raise self._unusable(error) from error
         self._thread.start()
         self._ready.wait()
-        if self._failure is not None:
-            self._lock.close()
-            raise self._failure
-        assert self._fleet is not None
         try:
+            if isinstance(self._failure, OSError):
+                raise self._unusable(self._failure) from self._failure
+            if self._failure is not None:
+                raise self._failure
+            assert self._fleet is not None
             self._fleet.start(self.registry_url)
         except BaseException:
             self.stop()
@@ -111,46 +117,57 @@ class Server:
         """End it; running transfers are cut, which loses nothing."""
         if self._fleet is not None:
             self._fleet.stop()
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread.is_alive() and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it ended by itself just now
+                self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        self._release()
+
+    def _unusable(self, error: OSError) -> UsageError:
+        hint = "make it writable for this user, or choose another --data"
+        where = f" ({error.filename})" if error.filename else ""
+        return UsageError(f"the data folder {self.data} cannot be used: {error.strerror}{where}", hint=hint)
+
+    def _release(self) -> None:
         if self._lock is not None:
             self._lock.close()
 
     def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        runner = web.ServerRunner(
-            web.Server(self._answer, loop=self._loop, access_log=None, auto_decompress=False), shutdown_timeout=1.0
-        )
-        failing = self._port
+        """What the server's thread does. It says that it is ready, or keeps why it is not; never neither."""
         try:
-            state = State(self.data, self._clock)
-            if self._sample_bytes:
-                seed(state, self._sample_bytes)
-            launch = str(self.data / "bin" / "anka")
-            fleet = Fleet(state, self.data / "nodes", self.node_names, self._groups, anka=launch, clock=self._clock)
-            calls = ControllerCalls(state, fleet, __version__, lambda: self.registry_url)
-            self._routes = routes(RegistryCalls(state, __version__), Oci(state), self._envelope)
-            self._routes += [
-                (methods, re.compile(pattern), self._envelope(call, null=False))
-                for methods, pattern, call in calls.routes()
-            ]
-            self._loop.run_until_complete(runner.setup())
-            for port in (self._port, self._registry_port):
-                if port is not None:
-                    failing = port
-                    site = web.TCPSite(runner, self._host, port)
-                    self._loop.run_until_complete(site.start())
-        except OSError as error:
-            self._failure = UsageError(f"port {failing} cannot be used: {error.strerror}", hint="choose another --port")
-            self._ready.set()
-            return
+            with contextlib.ExitStack() as opened:
+                loop = self._loop = asyncio.new_event_loop()
+                opened.callback(loop.close)
+                asyncio.set_event_loop(loop)
+                loop.set_default_executor(ThreadPoolExecutor(THREADS, "anka-ci-disk"))
+                self._open(loop, opened)
+                self._ready.set()
+                loop.run_forever()
         except BaseException as error:
+            if self._ready.is_set():
+                logging.getLogger(__name__).exception("the server ended badly")
             self._failure = error
+        finally:
             self._ready.set()
-            return
-        assert runner.addresses
-        self.controller_url, self.registry_url = (f"http://127.0.0.1:{runner.addresses[place][1]}" for place in (0, -1))
+
+    def _open(self, loop: asyncio.AbstractEventLoop, opened: contextlib.ExitStack) -> None:
+        """Open everything; what ``opened`` holds is closed in reverse order when the server ends."""
+        state = State(self.data, self._clock)
+        opened.callback(state.close)
+        opened.callback(lambda: loop.run_until_complete(loop.shutdown_default_executor()))
+        if self._sample_bytes:
+            seed(state, self._sample_bytes)
+        anka = str(self.data / "bin" / "anka")
+        fleet = Fleet(state, self.data / "nodes", self.node_names, self._groups, anka=anka, clock=self._clock)
+        rest = RegistryCalls(state, __version__)
+        calls = ControllerCalls(state, fleet, __version__, lambda: self.registry_url)
+        first = routes.controller(calls, rest, self._fail_status)
+        second = routes.registry(rest, Oci(state), Uploads(state), self._fail_status)
+        if self._registry_port is None:
+            self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, first + second)
+        else:
+            self.controller_url = self._listen(loop, opened, "--port", self._port, first)
+            self.registry_url = self._listen(loop, opened, "--registry-port", self._registry_port, second)
         self.anka = launcher.write(
             self.data,
             {
@@ -160,93 +177,26 @@ class Server:
             },
         )
         self._fleet = fleet
-        self._ready.set()
+
+    def _listen(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        opened: contextlib.ExitStack,
+        option: str,
+        port: int,
+        table: Routes,
+    ) -> str:
+        """Answer ``table`` on a port (0: a free one); the URL."""
+        front = routes.Front(table, self._allowed)
+        server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        loop.run_until_complete(runner.setup())
+        opened.callback(lambda: loop.run_until_complete(runner.cleanup()))
         try:
-            self._loop.run_forever()
-        finally:
-            self._loop.run_until_complete(runner.cleanup())
-            with contextlib.suppress(RuntimeError):
-                self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            state.close()
-            self._loop.close()
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if (refusal := self._guard(request)) is not None:
-            return web.Response(status=403, body=emit_fail(refusal), content_type="application/json")
-        path = re.sub(r"/{2,}", "/", urlsplit(request.raw_path).path)
-        for method, pattern, handler in self._routes:
-            match = pattern.fullmatch(path)
-            if match and request.method in method:
-                return await handler(request, *(unquote(part) for part in match.groups()))
-        return web.Response(status=404, text="404 page not found\n")
-
-    def _guard(self, request: web.BaseRequest) -> str | None:
-        """Why a request is refused before anything looks at it; None when it is not."""
-        host = _hostname(request.headers.get("Host", ""))
-        if host not in self._allowed:
-            return f"the host {host!r} is not served here"
-        origin = request.headers.get("Origin")
-        if origin is not None and origin != f"http://{request.headers.get('Host', '')}":
-            return "a page of another origin may not call this server"
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return "a page of another site may not call this server"
-        return None
-
-    def _envelope(self, call: Callable[[dict[str, Any]], Any], null: bool = True) -> Handler:
-        """A REST call as a handler: parameters in, envelope out, failures as FAIL."""
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            status = 200
-            try:
-                content = b""
-                while block := await request.content.read(1 << 16):
-                    content += block
-                    if len(content) > LARGEST_BODY:
-                        raise RefusedError("the body is too large")
-                query = dict(parse_qsl(urlsplit(request.raw_path).query, keep_blank_values=True))
-                body = call(parameters(query, content))
-                found = emit_ok() if body is None and not null else emit_ok(body)
-            except AnkaCiError as error:
-                status, found = self._fail_status, emit_fail(error.message, None)
-            headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
-            return web.Response(status=status, body=found, headers=headers)
-
-        return handle
-
-
-def routes(
-    calls: RegistryCalls, oci: Oci, envelope: Callable[[Callable[[dict[str, Any]], Any]], Handler]
-) -> list[tuple[tuple[str, ...], re.Pattern[str], Handler]]:
-    """The one route table: methods, a pattern over the raw path, and the handler."""
-
-    async def alive(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(text="ok\n")
-
-    read, repo, upload = ("GET", "HEAD"), r"/v2/([a-z0-9][a-z0-9._/-]*)", r"([0-9a-f-]+)"
-    table: list[tuple[tuple[str, ...], str, Handler]] = [
-        (("GET",), r"/livez|/readyz", alive),
-        (("GET",), r"/registry/status", envelope(calls.status)),
-        (("GET",), r"/registry/disk|/api/v1/registry/disk", envelope(calls.disk)),
-        (("GET",), r"/registry/vm", envelope(calls.list_v1)),
-        (("GET",), r"/registry/v2/vm|/api/v1/registry/vm", envelope(calls.list)),
-        (("GET",), r"(?:/registry|/registry/v2|/api/v1/registry)/vm/info", envelope(calls.info)),
-        (("DELETE",), r"/registry/vm|/api/v1/registry/vm", envelope(calls.delete)),
-        (("DELETE",), r"/registry/revert|/api/v1/registry/revert", envelope(calls.revert)),
-        (("PUT",), r"/registry/vm/arch", envelope(calls.arch)),
-        (("GET",), r"/v2/?", oci.version),
-        (("POST",), repo + r"/blobs/uploads/?", oci.begin),
-        (("GET",), repo + r"/blobs/uploads/" + upload, oci.status),
-        (("PATCH",), repo + r"/blobs/uploads/" + upload, oci.append),
-        (("PUT",), repo + r"/blobs/uploads/" + upload, oci.finish),
-        (("DELETE",), repo + r"/blobs/uploads/" + upload, oci.cancel),
-        (read, repo + r"/blobs/([^/]+)", oci.blob),
-        (read, repo + r"/manifests/([^/]+)", oci.manifest),
-        (("PUT",), repo + r"/manifests/([^/]+)", oci.put_manifest),
-        (("GET",), repo + r"/tags/list", oci.tags),
-    ]
-    return [(methods, re.compile(pattern), handler) for methods, pattern, handler in table]
-
-
-def _hostname(header: str) -> str:
-    match = re.fullmatch(r"\[([^\]]+)\](?::\d+)?|([^:]*)(?::\d+)?", header.lower())
-    return (match.group(1) or match.group(2) or "") if match else ""
+            loop.run_until_complete(web.TCPSite(runner, self._host, port).start())
+        except OSError as error:
+            why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+            hint = f"choose another {option}, or leave it out"
+            raise UsageError(f"port {port} cannot be used: {why}", hint=hint) from error
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{runner.addresses[0][1]}"

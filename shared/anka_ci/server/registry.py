@@ -7,7 +7,7 @@ contradictions; never falls back to the latest version when any selector was giv
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
@@ -22,7 +22,7 @@ Parameters = Mapping[str, Any]
 """Query and body together, keys in lower case."""
 
 
-def parameters(query: Mapping[str, str], content: bytes) -> dict[str, Any]:
+def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, Any]:
     """Query and JSON body as one mapping; ``RefusedError`` for malformed JSON and for two values that disagree."""
     found: dict[str, Any] = {}
     body: object = {}
@@ -33,7 +33,7 @@ def parameters(query: Mapping[str, str], content: bytes) -> dict[str, Any]:
             raise RefusedError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise RefusedError("the body is no JSON object")
-    for key, value in [*query.items(), *body.items()]:
+    for key, value in [*query, *body.items()]:
         name = key.lower()
         if value is None or (value == "" and name != "info"):
             continue

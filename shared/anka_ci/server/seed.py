@@ -63,13 +63,13 @@ def _layer(state: State, number: int, size: int, parent: str) -> Layer:
     info.size, info.mode = size, 0o644
     source, hashed, upload = random.Random(number), hashlib.sha256(), state.blobs.begin()
     total = 0
-    with state.blobs.upload(upload).open("ab") as file:
+    with state.blobs.receive(upload) as incoming:
 
         def put(block: bytes) -> None:
             nonlocal total
             total += len(block)
             hashed.update(block)
-            file.write(block)
+            incoming.write([block])
 
         put(info.tobuf(tarfile.USTAR_FORMAT))
         for start in range(0, size, 1 << 20):
