@@ -10,13 +10,14 @@ FLOORS = {
     1: {"transport", "auth", "oci", "registry", "controller", "host", "runners", "settings", "anka"},
     2: {"rules"},
     3: {"steps"},
-    4: {"desk"},
-    6: {"cli", "commands", "console", "serve", "trial", "account"},
+    4: {"desk", "pipeline"},
+    6: {"cli", "commands", "console", "progress", "serve", "trial", "account"},
 }
 SIDE_ROOMS = {"server": 0, "standin": 1}
 OWNERS = {
     "requests": {"transport"},
     "yaml": {"document"},
+    "jinja2": {"render", "pipeline/expressions"},
     "sqlite3": {"server/state"},
     "subprocess": {"process"},
     "aiohttp": {"server/app", "server/routes", "server/oci", "server/uploads"},

@@ -5,13 +5,18 @@ A view of the result document only; decides nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from anka_ci.inputs import show_size
-from anka_ci.result import StepResult
+from anka_ci.inputs import show_duration, show_size
+from anka_ci.result import Result, StepResult
 
-BYTES = {"size", "free"}
+BYTES = {"size", "free", "bytes-sent", "bytes-received", "bytes-shared"}
 """Columns and outputs that are bytes, shown as people read them."""
+MOVED = {"bytes-sent": "sent {}", "bytes-received": "received {}", "bytes-shared": "shared {}"}
+"""Outputs that tell what was moved, and the words for it."""
+FEW = 5
+"""So many nodes are told one by one in a line."""
 
 
 def of_result(result: StepResult) -> str:
@@ -29,15 +34,92 @@ def of_result(result: StepResult) -> str:
     return text + "".join(f"\n{each}" for each in tables)
 
 
-def of_plan(plan: Mapping[str, object]) -> str:
+def of_plan(plan: Mapping[str, object], confirm: str = "--confirm {}") -> str:
     """What would be done and lost, and the digest that confirms it."""
     found = dict(plan)
     actions, loses, notes = (_mappings(found[key]) for key in ("actions", "loses", "notes"))
     lines = [f"would {action['text']}" for action in actions] or ["nothing would be changed"]
     if loses:
         lines += ["", "this would be lost:", *(f"  - {loss['text']}" for loss in loses), ""]
-        lines.append(f"confirm with: --confirm {found['digest']}")
+        lines.append(f"confirm with: {confirm.format(found['digest'])}")
     return "\n".join([*lines, *(str(note) for note in notes)]) + "\n"
+
+
+def of_course(result: Result) -> str:
+    """What became of a pipeline file: its steps as a table, or what each would do, and how it ended."""
+    if result.status == "planned" or any(step.status == "planned" for step in result.steps):
+        return "".join(_planned(step) for step in result.steps)
+    rows = [
+        {"step": step.id, "status": step.status, "time": seconds(step.seconds), "what happened": gist(step) or "-"}
+        for step in result.steps
+    ]
+    return f"{table(rows)}\n{result.name}: {result.status} in {seconds(result.seconds)}\n"
+
+
+def _planned(step: StepResult) -> str:
+    name = step.id if step.id == step.step else f"{step.id} ({step.step})"
+    if step.step == "run" and step.plan is not None:
+        text = "".join(f"would run{_script(action['with'])}" for action in _mappings(step.plan["actions"]))
+    elif step.plan is not None:
+        text = of_plan(step.plan, confirm="confirm: {}")
+    elif step.error is not None:
+        text = f"failed: {step.error['message']}\n"
+    else:
+        text = "\n".join([step.status, *step.notes]) + "\n"
+    return f"{name}\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.splitlines())
+
+
+def _script(run: object) -> str:
+    """A shell text, and before it what it gets in its environment."""
+    assert isinstance(run, Mapping)
+    lines = [f"{key}={cell(key, value)}" for key, value in run["env"].items()] + str(run["run"]).splitlines()
+    return "\n" + "".join(f"  {line}\n" for line in lines)
+
+
+def gist(step: StepResult) -> str:
+    """What a step did, in few words."""
+    if step.error is not None:
+        return str(step.error["message"]).split("\n")[0]
+    if step.status not in ("done", "unchanged"):
+        return "; ".join(step.notes)
+    outputs = step.outputs
+    name, tag = outputs.get("name") or outputs.get("template"), outputs.get("tag")
+    words = [":".join(str(part) for part in (name, tag) if part)]
+    words += [text.format(show_size(_number(outputs[key]))) for key, text in MOVED.items() if _is_number(outputs, key)]
+    for key in ("removed", "remaining"):
+        if outputs.get(key):
+            words.append(f"{key} {cell(key, outputs[key])}")
+    for key in ("nodes", "groups", "templates"):
+        rows = outputs.get(key)
+        if isinstance(rows, (list, tuple)):
+            words.append(_each(key, rows))
+    if step.status == "unchanged" and not any(words):
+        words.append("nothing to do")
+    return ", ".join(filter(None, words))
+
+
+def _each(noun: str, rows: Sequence[object]) -> str:
+    """Rows by name and state where they are few, else how many there are in each state."""
+    found = [row for row in rows if isinstance(row, Mapping)]
+    named = [f"{row.get('name')} {row['state']}" if row.get("state") else str(row.get("name")) for row in found]
+    if len(found) == len(rows) and 0 < len(named) <= FEW:
+        return ", ".join(named)
+    states = Counter(str(row["state"]) for row in found if row.get("state"))
+    counted = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"{len(rows)} {noun}" + (f": {counted}" if counted else "")
+
+
+def seconds(count: float) -> str:
+    """A time as people read it: ``0.4 s``, ``12 s``, ``3m5s``."""
+    return f"{count:.1f} s" if count < 10 else f"{count:.0f} s" if count < 120 else show_duration(count)
+
+
+def _is_number(outputs: Mapping[str, object], key: str) -> bool:
+    return isinstance(outputs.get(key), (int, float)) and not isinstance(outputs.get(key), bool)
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, (int, float)) else 0
 
 
 def of_failure(error: Mapping[str, object]) -> str:

@@ -30,6 +30,9 @@ class Entry:
 
 
 COMMANDS = {
+    "check": Entry("anka_ci.commands.check", "tell every problem of a pipeline file, without any server"),
+    "plan": Entry("anka_ci.commands.plan", "tell what a pipeline file would do and lose, step by step"),
+    "run": Entry("anka_ci.commands.run", "run a pipeline file"),
     "steps": Entry("anka_ci.commands.steps", "list the steps"),
     "serve": Entry("anka_ci.serve", "run the embedded registry, controller and fleet"),
     "try": Entry("anka_ci.trial", "show the embedded registry and the steps in one command"),
@@ -70,7 +73,10 @@ def _dispatch(arguments: list[str], console: Console) -> int:
     try:
         command = _load(name, parser)
         command.add_arguments(parser)
-        return command.main(parser.read(rest), console)
+        options = parser.read(rest)
+        if getattr(options, "verbose", False):
+            console.verbose()
+        return command.main(options, console)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:

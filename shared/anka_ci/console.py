@@ -5,16 +5,19 @@ The one place that prints what a person or another program reads. Every text goe
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from anka_ci import process
+from anka_ci import process, settings
 from anka_ci.clock import Cancelled
 from anka_ci.errors import InterruptError
+from anka_ci.inputs import SharedInputs
 from anka_ci.secret import Redactor, Secret
+from anka_ci.settings import Context
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 4.3
@@ -39,6 +42,25 @@ class Console:
         """Print a diagnostic on stderr."""
         sys.stderr.write(self.redactor(text))
         sys.stderr.flush()
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person watches stderr on a terminal that can rewrite a line."""
+        return sys.stderr.isatty() and self.env.get("TERM", "dumb") != "dumb"
+
+    def context(self, shared: SharedInputs, file_context: str | None = None) -> Context:
+        """The context that the inputs, the environment, a file or the settings name; its token is masked."""
+        context = settings.load(self.env, shared, file_context)
+        if context.token:
+            self.redactor.add(context.token)
+        return context
+
+    def verbose(self) -> None:
+        """Print the diagnostics of every part on stderr from now on."""
+        handler = _Diagnostics(self)
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logging.getLogger().addHandler(handler)
+        logging.getLogger().setLevel(logging.DEBUG)
 
     @contextmanager
     def interrupts(self, cancelled: Cancelled) -> Iterator[None]:
@@ -71,3 +93,14 @@ class Console:
     def settled(self) -> None:
         """What ran when the first signal came has ended."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class _Diagnostics(logging.Handler):
+    """Log records as lines on stderr, redacted like everything else."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.err(self.format(record) + "\n")

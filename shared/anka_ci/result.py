@@ -42,7 +42,34 @@ class Said:
     level: Literal["info", "notice", "warning"] = "info"
 
 
-Event = Progress | NodeChanged | Said
+@dataclass(frozen=True, kw_only=True)
+class Printed:
+    """A line that a ``run`` step of a pipeline file printed; ``stream`` is stdout or stderr."""
+
+    text: str
+    stream: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBegan:
+    """A step of a pipeline file begins: the ``number``-th of ``total``, from 1."""
+
+    id: str
+    step: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepEnded:
+    """A step of a pipeline file has ended, or was skipped."""
+
+    result: StepResult
+    number: int
+    total: int
+
+
+Event = Progress | NodeChanged | Said | Printed | StepBegan | StepEnded
 Tell = Callable[[Event], None]
 
 

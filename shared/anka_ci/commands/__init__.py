@@ -9,14 +9,16 @@ import argparse
 import importlib
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from anka_ci import account
+from anka_ci import account, inputs
+from anka_ci.clock import Clock, SystemClock
 from anka_ci.console import Console
-from anka_ci.errors import UsageError, suggestion
-from anka_ci.result import Result
+from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
+from anka_ci.inputs import Field
+from anka_ci.result import Result, Status
 
 REPORTS = {"actions": "anka_ci_actions.report", "jenkins": "anka_ci_jenkins.report"}
 """What ``--report`` may name, and the module whose ``report(result, redactor, env)`` is called with the result."""
@@ -70,6 +72,24 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="tell also what is asked of the servers")
 
 
+def add_input(group: argparse._ArgumentGroup, field: Field) -> None:
+    """The option of one input."""
+    default = inputs.show_default(field)
+    text = _escaped(field.help + (" Required." if field.required else "") + (f" [{default}]" if default else ""))
+    if field.type is bool:
+        group.add_argument(f"--{field.key}", dest=field.key, nargs="?", const="true", metavar="BOOL", help=text)
+    else:
+        metavar = "|".join(field.choices) or {"str": "TEXT", "int": "N"}.get(
+            field.type.__name__, field.type.__name__.upper()
+        )
+        action = "append" if field.many else "store"
+        group.add_argument(f"--{field.key}", dest=field.key, action=action, metavar=metavar, help=text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
 def given(options: argparse.Namespace, console: Console, values: Mapping[str, object]) -> dict[str, object]:
     """The inputs: those of the command line, and those that a CI system handed in as one JSON object.
 
@@ -95,6 +115,23 @@ def given(options: argparse.Namespace, console: Console, values: Mapping[str, ob
     if not isinstance(found, dict):
         raise UsageError(f"{where} has to be one JSON object of inputs")
     return {**found, **values}
+
+
+def outcome(name: str, work: Callable[[Clock], Result]) -> Result:
+    """What ``work`` gives, or its failure as a result; with the time it took."""
+    clock = SystemClock()
+    now, started = clock.now(), clock.monotonic()
+    try:
+        result = work(clock)
+    except AnkaCiError as error:
+        result = Result(name=name, status=failed_as(error), code=error.code, error=error.emit())
+    result.started, result.seconds = now, clock.monotonic() - started
+    return result
+
+
+def failed_as(error: AnkaCiError) -> Status:
+    """The status of what ended with the error."""
+    return "interrupted" if isinstance(error, InterruptError) else "failed"
 
 
 def finish(result: Result, text: str, options: argparse.Namespace, console: Console) -> int:

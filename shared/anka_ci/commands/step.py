@@ -8,15 +8,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from anka_ci import account, inputs, settings
+from anka_ci import account, inputs
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, Deadline, SystemClock
-from anka_ci.commands import add_output, finish, given
+from anka_ci.clock import Cancelled, Clock, Deadline
+from anka_ci.commands import add_input, add_output, failed_as, finish, given, outcome
 from anka_ci.console import Console
 from anka_ci.desk import perform
-from anka_ci.errors import AnkaCiError, InterruptError, UsageError
+from anka_ci.errors import AnkaCiError, UsageError
 from anka_ci.inputs import Field
-from anka_ci.result import Event, Result, Said, StepResult
+from anka_ci.progress import Progress
+from anka_ci.result import Result, StepResult
 from anka_ci.steps import catalog
 
 POSITION = "first"
@@ -42,11 +43,11 @@ class StepCommand:
             parser.usage = f"{parser.prog} [{word}] [options]"
             mine.add_argument(POSITION, nargs="?", metavar=word, help=f"the same as --{self.first.key} {word}")
         for field in self.own:
-            _add(mine, field)
+            add_input(mine, field)
         shared = parser.add_argument_group("inputs of every step")
         for field in SHARED:
             if not field.secret:
-                _add(shared, field)
+                add_input(shared, field)
         parser.add_argument("--plan", action="store_true", help="only tell what would be done and lost")
         add_output(parser)
 
@@ -67,40 +68,33 @@ class StepCommand:
         )
 
     def main(self, options: argparse.Namespace, console: Console) -> int:
-        result = self._result(options, console)
+        result = outcome(self.name, lambda clock: self._result(options, console, clock))
+        if result.error is not None and not result.steps:
+            result.steps = [StepResult(id=self.name, step=self.name, status=result.status, error=result.error)]
         text = "".join(account.of_result(each) for each in result.steps if each.error is None)
         return finish(result, text, options, console)
 
-    def _result(self, options: argparse.Namespace, console: Console) -> Result:
-        clock, cancelled = SystemClock(), Cancelled()
-        result = Result(name=self.name, status="failed", started=clock.now())
-        started = clock.monotonic()
+    def _result(self, options: argparse.Namespace, console: Console, clock: Clock) -> Result:
+        mine, common = inputs.split_shared(given(options, console, self._values(options)))
+        mine.update({field.key: console.env[variable(field)] for field in self.own if _in_env(field, console.env)})
+        shared = inputs.bind(inputs.SharedInputs, common, what=self.name)
+        context = console.context(shared)
+        cancelled = Cancelled()
+        anka = Anka(
+            context,
+            clock=clock,
+            deadline=Deadline(clock, context.timeout),
+            cancelled=cancelled,
+            tell=Progress(console, clock, quiet=options.quiet),
+        )
+        code, failure = 0, None
         try:
-            mine, common = inputs.split_shared(given(options, console, self._values(options)))
-            mine.update({field.key: console.env[variable(field)] for field in self.own if _in_env(field, console.env)})
-            shared = inputs.bind(inputs.SharedInputs, common, what=self.name)
-            context = settings.load(console.env, shared)
-            if context.token:
-                console.redactor.add(context.token)
-            result.context = context.name
-            deadline = Deadline(clock, context.timeout)
-
-            def tell(event: Event) -> None:
-                if isinstance(event, Said):
-                    console.err(event.text + "\n")
-
-            anka = Anka(context, clock=clock, deadline=deadline, cancelled=cancelled, tell=tell)
             with console.interrupts(cancelled):
                 done = perform(self.name, mine, anka, confirm=shared.confirm, plan_only=options.plan)
-            result.status, result.steps = done.status, [done]
         except AnkaCiError as error:
-            result.error, result.code = error.emit(), error.code
-            result.status = "interrupted" if isinstance(error, InterruptError) else "failed"
-            failed = StepResult(id=self.name, step=self.name, status=result.status, error=result.error)
-            failed.outputs = error.outputs
-            result.steps = [failed]
-        result.seconds = clock.monotonic() - started
-        return result
+            code, failure, status = error.code, error.emit(), failed_as(error)
+            done = StepResult(id=self.name, step=self.name, status=status, outputs=error.outputs, error=failure)
+        return Result(name=self.name, status=done.status, code=code, context=context.name, steps=[done], error=failure)
 
     def _values(self, options: argparse.Namespace) -> dict[str, object]:
         """The inputs of the command line."""
@@ -122,20 +116,3 @@ def variable(field: Field) -> str:
 
 def _in_env(field: Field, env: Mapping[str, str]) -> bool:
     return field.secret and bool(env.get(variable(field)))
-
-
-def _add(group: argparse._ArgumentGroup, field: Field) -> None:
-    default = inputs.show_default(field)
-    text = _escaped(field.help + (" Required." if field.required else "") + (f" [{default}]" if default else ""))
-    if field.type is bool:
-        group.add_argument(f"--{field.key}", dest=field.key, nargs="?", const="true", metavar="BOOL", help=text)
-    else:
-        metavar = "|".join(field.choices) or {"str": "TEXT", "int": "N"}.get(
-            field.type.__name__, field.type.__name__.upper()
-        )
-        action = "append" if field.many else "store"
-        group.add_argument(f"--{field.key}", dest=field.key, action=action, metavar=metavar, help=text)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
