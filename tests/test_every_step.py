@@ -28,4 +28,6 @@ def test_a_step_is_whole(name, anka):
     done = desk.perform(name, own, anka, confirm=str(confirm))
     assert {field.key for field in inputs.fields(step.Outputs) if field.required} <= set(done.outputs)
     assert "done" == done.status
-    assert planned.outputs == {key: done.outputs.get(key) for key in planned.outputs}
+    assert set(planned.outputs) <= set(done.outputs)
+    if not step.READS:  # what a reading step tells, such as free disk, is of its moment
+        assert planned.outputs == {key: done.outputs[key] for key in planned.outputs}

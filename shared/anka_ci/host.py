@@ -47,8 +47,8 @@ class Host:
             if found is None:
                 raise UsageError(
                     "no `anka` command on this machine",
-                    hint="run the step on a Mac with Anka, set ANKA_CI_ANKA to the command, or, inside an Anka VM, "
-                    "save the running instance instead of pushing",
+                    hint="run the step on a Mac with Anka, or set ANKA_CI_ANKA to the command; inside an Anka VM there "
+                    "is none: have the controller save the running instance as a tag (save-image) instead of pushing",
                 )
             command = (found,)
         return cls(anka, command)
@@ -81,6 +81,15 @@ class Host:
         body = self._body(self._call(["show", vm, "tag"], sought=vm)) or []
         return [str(row["tag"]) for row in body if isinstance(row, Mapping) and row.get("tag")]
 
+    def top(self, vm: str, tag: str) -> str | None:
+        """The file of a local tag's newest disk layer; None where the command does not tell."""
+        try:
+            body = self._body(self._call(["show", vm, "--tag", tag, "disk"], sought=f"{vm}:{tag}"))
+        except (NotFoundError, RefusedError):
+            return None
+        file = body.get("file") if isinstance(body, Mapping) else None
+        return file if isinstance(file, str) and file else None
+
     def config(self, vm: str) -> dict[str, Any]:
         """The VM's configuration, an open mapping."""
         return self._mapping(self._call(["describe", vm], sought=vm))
@@ -96,7 +105,8 @@ class Host:
         """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
         options = ["--local"] if local else []
         options += ["--shrink"] if shrink else []
-        words = ["registry", *self._connection(registry_url), "pull", "--tag", tag, *options, template]
+        connection = [] if local else self._connection(registry_url)
+        words = ["registry", *connection, "pull", "--tag", tag, *options, template]
         body = self._body(self._call(words, sought=template, subject=tag))
         return _moved(body, "bytes_received")
 

@@ -5,12 +5,14 @@ Decides and reads only. A selector that matches nothing is an error and never "a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.wire.node import INACTIVE, OFFLINE, Node
+from anka_ci.wire.values import check_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -133,4 +135,14 @@ def check_stopped(vm: Vm, what: str) -> None:
     if vm.status == "running":
         raise RefusedError(
             f"{what}: the VM {vm.name} ({vm.id}) is running", hint=f"stop it first: anka stop {vm.id}", vm=vm.id
+        )
+
+
+def check_new_tag(tag: str, pattern: str | None) -> None:
+    """``UsageError`` for a tag that does not work everywhere, or that the context's ``tag-pattern`` does not allow."""
+    check_tag(tag)
+    if pattern and not re.fullmatch(pattern, tag):
+        raise UsageError(
+            f"the tag {tag!r} does not match the tag-pattern {pattern!r} of this context",
+            hint="choose a tag that the pattern matches as a whole",
         )

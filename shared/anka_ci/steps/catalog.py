@@ -48,7 +48,20 @@ CATALOG = (
 )
 """Every step's name. Names are part of five faces and are not changed without an alias."""
 
-BUILT = ("list", "show", "revert", "delete", "nodes", "groups", "distribute", "distribution", "evict")
+BUILT = (
+    "list",
+    "show",
+    "size",
+    "pull",
+    "push",
+    "revert",
+    "delete",
+    "nodes",
+    "groups",
+    "distribute",
+    "distribution",
+    "evict",
+)
 """The steps that are there."""
 
 

@@ -1,0 +1,112 @@
+"""Checking a tag out on this host: whether it may be done, and what it would lose.
+
+Reads only. What is lost is said exactly where that can be known, and assumed where it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.inputs import show_size
+from anka_ci.plan import Loss
+from anka_ci.rules.lineage import Content
+from anka_ci.rules.selection import check_stopped, local_vm
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+    from anka_ci.wire.template import Template, Version
+    from anka_ci.wire.vm import DownloadSize, Vm
+
+
+def own_vm(vms: Sequence[Vm], template: Template, version: Version, arch: str | None) -> Vm | None:
+    """The VM of this host that the pull would change; ``RefusedError`` where it must not, before anything moves."""
+    title = f"{template.name}:{version.tag}"
+    if template.arch and arch and template.arch != arch:
+        raise RefusedError(f"{title} is for {template.arch} and does not run on this host ({arch})")
+    vm = next((each for each in vms if each.id.lower() == template.id.lower()), None)
+    other = next((each for each in vms if each.name == template.name and each is not vm), None)
+    if other is not None:
+        raise RefusedError(
+            f"this host has a VM named {template.name} with another id ({other.id}), the registry's is {template.id}",
+            hint="rename or delete that VM; Anka refuses a pull over it",
+        )
+    if vm is not None:
+        check_stopped(vm, f"pull {title}")
+    return vm
+
+
+def check_room(title: str, size: DownloadSize) -> None:
+    """``RefusedError``, with the numbers, when a download does not fit."""
+    if size.available is not None and size.download > size.available:
+        raise RefusedError(
+            f"{title} does not fit: {show_size(size.download)} ({size.download} bytes) are to be downloaded, "
+            f"{show_size(size.available)} ({size.available} bytes) are free",
+            hint="delete VMs or tags that are not needed; shrink removes them only after the download",
+        )
+
+
+def local_tag(anka: Anka, sought: str, tag: str | None, number: int | None, error: UnreachableError) -> tuple[Vm, str]:
+    """The VM and tag of this host that stand in for a registry that cannot be reached; ``error`` when none can."""
+    if number is not None and tag is None:
+        raise UsageError(
+            f"version {number} cannot be told without the registry: {error.message}",
+            hint="give the tag, which is known on this host",
+        ) from error
+    try:
+        vm = local_vm(anka.host.vms(), sought)
+        tags = anka.host.tags(vm.id)
+        wanted = tag or next(iter(tags), "")
+        if wanted not in tags:
+            raise NotFoundError("local tag", wanted or "(any)", where=f"the VM {vm.name}", known=tags)
+    except NotFoundError as missing:
+        error.hint = f"and this host cannot help out: {missing.message}"
+        raise error from missing
+    check_stopped(vm, f"pull {vm.name}:{wanted}")
+    return vm, wanted
+
+
+def local_losses(anka: Anka, vm: Vm, template: Template, tag: str, *, shrink: bool) -> tuple[list[Loss], list[str]]:
+    """What checking out ``tag`` would lose on this host, and notes on what goes and can be pulled again.
+
+    Lost are the VM's changes that neither the registry nor a local tag has and, with ``shrink``, the other local tags
+    that the registry does not have with that content.
+    """
+    versions = template.versions or ()
+    content = Content.of_config(anka.host.config(vm.id))
+    losses, notes = [], []
+    pushed = any(content.top and content.top in version.images[:1] for version in versions)
+    stateless = not content.state or any(content.state in version.state_files for version in versions)
+    if not (pushed and stateless) and not (vm.tag != tag and _tagged(anka, vm, content)):
+        since = f"since its tag {vm.tag}" if vm.tag else "and what it is: it has no tag"
+        losses.append(Loss(text=f"what was changed in the VM {vm.name} {since}, which was not pushed", little=True))
+    for other in anka.host.tags(vm.id) if shrink else ():
+        if other == tag:
+            continue
+        version = next((each for each in versions if each.tag == other), None)
+        top = anka.host.top(vm.id, other) if version else None
+        if version and (top is None or top in version.images[:1]):
+            notes.append(f"the local tag {other} goes; the registry has it")
+        else:
+            why = "has another content under that tag" if version else "does not have it"
+            losses.append(Loss(text=f"the local tag {vm.name}:{other}; the registry {why}"))
+    return losses, notes
+
+
+def offline_losses(anka: Anka, vm: Vm, tag: str, *, shrink: bool) -> list[Loss]:
+    """The same when the registry cannot be asked: only what a local tag keeps is known to be kept."""
+    losses = []
+    if not _tagged(anka, vm, Content.of_config(anka.host.config(vm.id))):
+        losses.append(
+            Loss(text=f"what was changed in the VM {vm.name} since its tag {vm.tag or '(none)'}", little=True)
+        )
+    others = [other for other in anka.host.tags(vm.id) if other != tag] if shrink else []
+    return losses + [
+        Loss(text=f"the local tag {vm.name}:{other}; the registry cannot be asked for it") for other in others
+    ]
+
+
+def _tagged(anka: Anka, vm: Vm, content: Content) -> bool:
+    """Whether the VM is still as its current local tag has it."""
+    return bool(vm.tag) and not content.state and content.top == anka.host.top(vm.id, vm.tag)

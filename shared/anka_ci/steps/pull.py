@@ -1,0 +1,131 @@
+"""Pull a template tag onto this host.
+
+Downloads the layers that are not here and checks the tag out: the VM of that template becomes what the tag is. A tag
+that is here already is checked out as well, which resets a VM that was changed, its settings included. Changes that
+were not pushed, and with `shrink` other local tags that the registry does not have, would be lost and need a
+confirmation; `confirm: yes` is enough for the unpushed changes of the one VM. A running VM is refused.
+
+With `if-unreachable: use-local` a registry that cannot be reached is no failure where the tag (the VM's current one
+when none is given) is on this host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import FellShortError, UnreachableError
+from anka_ci.inputs import arg, build, show_size
+from anka_ci.plan import Action, Plan
+from anka_ci.result import Said
+from anka_ci.rules import checkout
+from anka_ci.steps import Runs
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+RUNS = Runs.HOST
+READS = False
+EXAMPLE: Mapping[str, str] = {"template": "sonoma", "tag": "base"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    template: str = arg("Template name or id; the host's architecture narrows a name.")
+    tag: str | None = arg("Tag to pull; the latest when left out.", default=None)
+    version: int | None = arg("Version number to pull, from 0; must agree with tag.", default=None)
+    shrink: bool = arg("Afterwards remove the template's other local tags.", default=False)
+    if_unreachable: str = arg(
+        "What to do when the registry cannot be reached.", default="fail", choices=("fail", "use-local")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    id: str = arg("The template's id.")
+    name: str = arg("The template's name.")
+    tag: str = arg("The tag that is checked out.")
+    already_here: bool = arg("Whether the tag was on this host before.")
+    version: int | None = arg("The number of its version; absent when the registry was not reached.", default=None)
+    bytes_received: int | None = arg("Bytes that were downloaded.", default=None)
+    bytes_shared: int | None = arg("Bytes of the tag that were here before.", default=None)
+
+
+def plan(inputs: Inputs, anka: Anka) -> Plan:
+    try:
+        arch = anka.host.arch()
+        template = anka.registry.template(inputs.template, arch=arch)
+        version = template.pick(inputs.tag, inputs.version)
+        vms = anka.host.vms()
+        vm = checkout.own_vm(vms, template, version, arch)
+        size = anka.host.download_size(template.id, version.tag, anka.registry.url)
+    except UnreachableError as error:
+        if inputs.if_unreachable == "fail":
+            raise
+        return _local(inputs, anka, error)
+    title = f"{template.name}:{version.tag}"
+    here = vm is not None and size.download == 0 and version.tag in anka.host.tags(vm.id)
+    checkout.check_room(title, size)
+    losses, notes = checkout.local_losses(anka, vm, template, version.tag, shrink=inputs.shrink) if vm else ([], [])
+    text = f"pull {title} (version {version.number}): {show_size(size.download)} to download"
+    if here:
+        text = f"check out {title} (version {version.number}), which is here already"
+        notes.append(f"{title} is here already: nothing is downloaded, and the VM is reset to it")
+    with_ = {"id": template.id, "tag": version.tag, "shrink": inputs.shrink, "registry": anka.registry.url}
+    total = size.size if size.size is not None else version.size
+    with_ |= {"local": False, "download": size.download, "shared": None if total is None else total - size.download}
+    expects = {"id": template.id, "name": template.name, "tag": version.tag, "version": version.number}
+    expects["already-here"] = here
+    return Plan(
+        step="pull",
+        actions=(
+            Action(verb="pull", text=text + (", without other local tags" if inputs.shrink else ""), with_=with_),
+        ),
+        loses=tuple(losses),
+        bytes=size.download,
+        expects=expects,
+        notes=tuple(notes),
+    )
+
+
+def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
+    """Check out what is here, because the registry cannot be asked."""
+    vm, tag = checkout.local_tag(anka, inputs.template, inputs.tag, inputs.version, error)
+    note = f"{error.message}; using {vm.name}:{tag} as it is on this host"
+    with_ = {
+        "id": vm.id,
+        "tag": tag,
+        "shrink": inputs.shrink,
+        "registry": "",
+        "local": True,
+        "download": 0,
+        "shared": None,
+    }
+    return Plan(
+        step="pull",
+        actions=(Action(verb="pull", text=f"check out {vm.name}:{tag} from this host", with_=with_),),
+        loses=tuple(checkout.offline_losses(anka, vm, tag, shrink=inputs.shrink)),
+        expects={"id": vm.id, "name": vm.name, "tag": tag, "already-here": True},
+        notes=(note,),
+    )
+
+
+def run(plan: Plan, anka: Anka) -> Outputs:
+    (action,) = plan.actions
+    with_: Mapping[str, Any] = action.with_
+    if with_["local"]:
+        anka.tell(Said(text=plan.notes[0], level="warning"))
+    moved = anka.host.pull(
+        with_["id"], with_["tag"], registry_url=with_["registry"], shrink=with_["shrink"], local=with_["local"]
+    )
+    current = anka.host.vm(with_["id"]).tag
+    if current != with_["tag"]:
+        raise FellShortError(
+            f"anka pulled {with_['tag']} and reported success, but the VM is at {current or 'no tag'}",
+            hint="is `pull_checkout` off in `anka config`? Check the tag out: anka registry pull --local",
+        )
+    received = with_["download"] if moved.moved is None else moved.moved
+    shared = with_["shared"] if moved.shared is None else moved.shared
+    known = dict(plan.expects) | {"bytes-received": received}
+    return build(Outputs, known if shared is None else known | {"bytes-shared": shared})

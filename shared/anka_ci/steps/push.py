@@ -1,0 +1,123 @@
+"""Push a VM of this host to the registry as a new tag.
+
+The tag becomes a version of the template of the VM's id (of `onto` where that is given); the template is made with the
+first push. Only layers that the registry does not have are sent. Where the tag exists with the very same content,
+judged by the names of its layer files, nothing is done, whatever `if-exists` says.
+
+`if-exists: replace` puts the VM in place of the newest version; what that version was is lost and needs a confirmation,
+for which `yes` is enough. An older version is never replaced, because every newer one would go with it. Nodes that hold
+the old content keep it until the tag is distributed with `again: true`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import AnkaCiError, InterruptError
+from anka_ci.inputs import arg, build
+from anka_ci.plan import Action, Plan
+from anka_ci.result import Said
+from anka_ci.rules import lineage, selection
+from anka_ci.rules.lineage import Content
+from anka_ci.steps import Runs
+from anka_ci.wire.vm import Moved
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+RUNS = Runs.HOST
+READS = False
+EXAMPLE: Mapping[str, str] = {"template": "sonoma", "tag": "v2"}
+EXAMPLE_AFTER = (("pull", {"template": "sonoma"}),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    template: str = arg("The VM of this host to push, by name or id.")
+    tag: str = arg("Tag to push it as.")
+    description: str = arg("Description of the version.", default="", may_be_empty=True)
+    onto: str | None = arg("Existing template of the registry to add the version to, by name or id.", default=None)
+    if_exists: str = arg(
+        "What to do when the tag exists with another content.", default="fail", choices=("fail", "skip", "replace")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    id: str = arg("The template's id in the registry.")
+    name: str = arg("The template's name in the registry.")
+    tag: str = arg("The tag.")
+    version: int = arg("The number of its version, from 0.")
+    outcome: str = arg("What was done: pushed, replaced, skipped, or unchanged for the same content.")
+    bytes_sent: int | None = arg("Bytes that were sent, where the command tells.", default=None)
+    bytes_shared: int | None = arg("Bytes that the registry had before, where the command tells.", default=None)
+
+
+def plan(inputs: Inputs, anka: Anka) -> Plan:
+    selection.check_new_tag(inputs.tag, anka.context.tag_pattern)
+    vm = anka.host.vm(selection.local_vm(anka.host.vms(), inputs.template).id)
+    selection.check_stopped(vm, f"push {vm.name}")
+    target = lineage.target(anka, vm, inputs.onto)
+    content = Content.of_config(anka.host.config(vm.id))
+    versions = (target.versions or ()) if target else ()
+    there = next((version for version in versions if version.tag == inputs.tag), None)
+    name = target.name if target else vm.name
+    title = f"{name}:{inputs.tag}"
+    expects: dict[str, object] = {"id": target.id if target else vm.id, "name": name, "tag": inputs.tag}
+    if there is not None and (content.same(Content.of_version(there)) or inputs.if_exists == "skip"):
+        same = content.same(Content.of_version(there))
+        said = "exists with the very same content" if same else "exists with another content, and if-exists is skip"
+        expects |= {"version": there.number, "outcome": "unchanged" if same else "skipped", "bytes-sent": 0}
+        return Plan(step="push", expects=expects, notes=(f"{title} {said}: nothing is sent",))
+    loses = []
+    if there is not None and target is not None:
+        loses = [lineage.replaced(target, there, wanted=inputs.if_exists == "replace")]
+    number = there.number if there else (versions[-1].number + 1 if versions else 0)
+    expects |= {"version": number, "outcome": "replaced" if there else "pushed"}
+    text = f"push {vm.name} in place of {title}" if there else f"push {vm.name} as {title} (version {number})"
+    text += "" if target else ", a new template"
+    with_ = {
+        "vm": vm.id,
+        "onto": target.id if target and inputs.onto else None,
+        "description": inputs.description,
+        "registry": anka.registry.url,
+        "replace": there is not None,
+        "top": content.top,
+        "state": content.state,
+    }
+    action = Action(verb="push", text=text, with_=with_)
+    return Plan(step="push", actions=(action,), loses=tuple(loses), bytes=None, expects=expects)
+
+
+def run(plan: Plan, anka: Anka) -> Outputs:
+    known = dict(plan.expects)
+    if not plan.actions:
+        return build(Outputs, known)
+    with_: Mapping[str, Any] = plan.actions[0].with_
+    template_id, tag = str(known["id"]), str(known["tag"])
+    content = Content(top=with_["top"], state=with_["state"])
+    try:
+        moved = anka.host.push(
+            with_["vm"],
+            tag,
+            registry_url=with_["registry"],
+            description=with_["description"],
+            onto=with_["onto"],
+            force=with_["replace"],
+        )
+    except InterruptError:
+        raise
+    except AnkaCiError as error:
+        if lineage.rescued(anka, template_id, tag, content) is None:
+            raise
+        moved = Moved()
+        text = f"{error.message}; but the registry has {tag} with exactly these layers, so the push has arrived"
+        anka.tell(Said(text=text, level="warning"))
+    number = moved.version
+    if number is None or with_["replace"]:
+        number = lineage.arrived(anka, template_id, tag, content, newest=with_["replace"]).number
+    known["version"] = number
+    found = {"bytes-sent": moved.moved, "bytes-shared": moved.shared}
+    return build(Outputs, known | {key: value for key, value in found.items() if value is not None})
