@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export ANKA_CI_VENV = $(VENV)
 
-.PHONY: help demo test lint types wheelhouse clean
+.PHONY: help demo test lint types bench wheelhouse clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -25,6 +25,10 @@ lint: ## ruff, and the schema of the workflow
 types: ## mypy --strict
 	@.ci/venv lint
 	@$(BIN)/mypy
+
+bench: ## push and pull one layer of 4 GiB: time and memory (ARGS="--size 512MiB" for a smaller one)
+	@.ci/venv server
+	@$(BIN)/python -I tests/bench/transfer.py $(ARGS)
 
 wheelhouse: ## wheels of anka-ci and all it needs, for machines without a network
 	@.ci/venv server

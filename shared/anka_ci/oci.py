@@ -23,6 +23,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from anka_ci import auth
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.flush import Flusher
 from anka_ci.wire.manifest import MANIFEST_TYPE
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ class Oci:
                 )
 
     def _download(self, repository: str, digest: str, size: int, part: Path, there: int, moved: Moved) -> str:
-        with part.open("ab") as target, _Hasher(part, there) as hasher:
+        with part.open("ab") as target, Flusher(target.fileno()) as flusher, _Hasher(part, there) as hasher:
             if there < size:
                 headers = {"Range": f"bytes={there}-"} if there else {}
                 path = self._blob(repository, digest)
@@ -255,11 +256,18 @@ class Oci:
                         raise RefusedError(f"the blob {digest} has {length} bytes at {self.url}, not {size}")
                     if there and reply.status != 206:
                         raise RefusedError(f"{self.url} does not send a part of a blob", hint="remove " + str(part))
-                    self._receive(reply, target.fileno(), hasher, size - there, moved)
-            os.fsync(target.fileno())
+                    self._receive(reply, target.fileno(), hasher, flusher, size - there, moved)
         return hasher.digest
 
-    def _receive(self, reply: http.client.HTTPResponse, target: int, hasher: _Hasher, left: int, moved: Moved) -> None:
+    def _receive(
+        self,
+        reply: http.client.HTTPResponse,
+        target: int,
+        hasher: _Hasher,
+        flusher: Flusher,
+        left: int,
+        moved: Moved,
+    ) -> None:
         while left:
             self._anka.cancelled.check("pulling")
             buffer = hasher.buffer()
@@ -273,6 +281,7 @@ class Oci:
             while rest:
                 rest = rest[os.write(target, rest) :]
             hasher.put(buffer, got)
+            flusher.wrote(got)
             left -= got
             moved(got)
 

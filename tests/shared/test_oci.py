@@ -176,7 +176,7 @@ def test_every_status_is_an_error_of_its_class(status, error, said):
         "Answer", (Canned,), {"status": status, "body": json.dumps({"errors": [{"message": "broken"}]}).encode()}
     )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), canned) as there:
-        threading.Thread(target=there.serve_forever, daemon=True).start()
+        threading.Thread(target=there.serve_forever, args=(0.01,), daemon=True).start()
         with pytest.raises(error, match=said):
             client(f"http://127.0.0.1:{there.server_port}").manifest(ID, "one")
         there.shutdown()
@@ -191,7 +191,7 @@ def test_a_manifest_that_does_not_match_its_digest_is_refused():
             super().end_headers()
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as there:
-        threading.Thread(target=there.serve_forever, daemon=True).start()
+        threading.Thread(target=there.serve_forever, args=(0.01,), daemon=True).start()
         with pytest.raises(RefusedError, match="does not match its digest"):
             client(f"http://127.0.0.1:{there.server_port}").manifest(ID, "one")
         there.shutdown()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from anka_ci.flush import Flusher
 from anka_ci.standin.output import Failure
 from anka_ci.wire.manifest import Layer
 
@@ -218,8 +219,8 @@ def write(target: Path, entries: Mapping[str, Entry], removed: Iterable[str]) ->
                 hint="make it relative, or copy what it leads to",
             )
     gone = {posixpath.join(posixpath.dirname(path), WHITEOUT + posixpath.basename(path)) for path in removed}
-    with target.open("wb", buffering=0) as file:
-        sink = _Sink(file)
+    with target.open("wb", buffering=0) as file, Flusher(file.fileno()) as flusher:
+        sink = _Sink(file, flusher)
         with tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT, copybufsize=BLOCK) as tar:
             for path in sorted({*gone, *entries}):
                 info = tarfile.TarInfo(path)
@@ -228,7 +229,6 @@ def write(target: Path, entries: Mapping[str, Entry], removed: Iterable[str]) ->
                     tar.addfile(info)
                 else:
                     _put(tar, info, entries[path])
-        os.fsync(file.fileno())
     return f"sha256:{sink.hashed.hexdigest()}", sink.size
 
 
@@ -255,8 +255,9 @@ def _put(tar: tarfile.TarFile, info: tarfile.TarInfo, entry: Entry) -> None:
 class _Sink(io.RawIOBase):
     """A file to write to that hashes what it is given."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], flusher: Flusher) -> None:
         self._file = file
+        self._flusher = flusher
         self.hashed = hashlib.sha256()
         self.size = 0
 
@@ -266,6 +267,7 @@ class _Sink(io.RawIOBase):
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) or 0 :]
+        self._flusher.wrote(len(data))
         return len(data)
 
     def tell(self) -> int:
