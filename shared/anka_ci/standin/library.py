@@ -282,10 +282,21 @@ class Library:
         part.replace(self.image(layer))
         flush(self.images)
 
-    def publish(self, machine_id: str, config: Mapping[str, Any], meta: Meta, nvram: bytes | None) -> Machine:
-        """Make a new VM visible."""
+    def publish(
+        self,
+        machine_id: str,
+        config: Mapping[str, Any],
+        meta: Meta,
+        nvram: bytes | None,
+        tagged: Meta | None = None,
+    ) -> Machine:
+        """Make a new VM visible; with ``tagged`` its state is that tag, from the first moment on."""
         staged = self.vms / f".new-{uuid.uuid4().hex}"
         _fill(staged, config, meta, nvram)
+        if tagged is not None:
+            (staged / "tags").mkdir()
+            _fill(staged / "tags" / encode(tagged.tag), config, tagged, nvram)
+            put(staged / "current", tagged.tag.encode() + b"\n")
         staged.rename(self.vms / machine_id)
         flush(self.vms)
         return Machine(self.vms / machine_id)

@@ -78,6 +78,7 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
         machine = _guard(library, template, arch)
         oci = Oci(anka.registry.url, anka)
         received = shared = 0
+        fresh = machine is None
         if machine is not None and here(library, machine, template, wanted) and _unchanged(oci, machine, wanted):
             stored = machine.stored(wanted.tag)
             shared = library.size(stored.meta) if stored else 0
@@ -88,7 +89,7 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
             machine = _keep(library, oci, machine, manifest, digest, voice)
         stored = machine.stored(wanted.tag)
         assert stored is not None
-        if not asked.fetch_only or not machine.tag:
+        if not fresh and not (asked.fetch_only and machine.tag):
             library.checkout(machine, stored)
         if asked.shrink:
             shrink(library, machine, wanted.tag)
@@ -207,7 +208,8 @@ def _keep(
     )
     if machine is None:
         own = {**config, "name": manifest.name, "uuid": manifest.id}
-        machine = library.publish(manifest.id, own, replace(meta, tag="", description="", manifest=""), kept)
+        state = replace(meta, tag="", description="", manifest="")
+        return library.publish(manifest.id, own, state, kept, tagged=meta)
     library.add_tag(machine, config, meta, kept)
     return machine
 
