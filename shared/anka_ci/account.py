@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from anka_ci.inputs import show_duration, show_size
 from anka_ci.result import Result, StepResult
 
-BYTES = {"size", "free", "bytes-sent", "bytes-received", "bytes-shared"}
+BYTES = {"size", "free", "download", "cached", "available", "bytes-sent", "bytes-received", "bytes-shared"}
 """Columns and outputs that are bytes, shown as people read them."""
-MOVED = {"bytes-sent": "sent {}", "bytes-received": "received {}", "bytes-shared": "shared {}"}
+MOVED = {"bytes-sent": "sent", "bytes-received": "received", "bytes-shared": "shared", "download": "to download"}
 """Outputs that tell what was moved, and the words for it."""
+NAMES = {
+    "removed": "removed",
+    "remaining": "left",
+    "succeeded": "done on",
+    "already": "already on",
+    "failed": "failed on",
+    "skipped": "skipped",
+    "pending": "still at it",
+    "absent": "not on",
+    "unverified": "not verified on",
+}
+"""Outputs that are lists of names, and the words for them."""
 FEW = 5
 """So many nodes are told one by one in a line."""
 
@@ -31,18 +44,20 @@ def of_result(result: StepResult) -> str:
             lines.append((key, cell(key, value)))
     width = max((len(key) for key, _ in lines), default=0)
     text = "".join(f"{key:{width}}  {shown}".rstrip() + "\n" for key, shown in lines)
-    return text + "".join(f"\n{each}" for each in tables)
+    notes = "".join(f"{note}\n" for note in result.notes)
+    return text + "".join(f"\n{each}" for each in tables) + (f"\n{notes}" if notes else "")
 
 
 def of_plan(plan: Mapping[str, object], confirm: str = "--confirm {}") -> str:
     """What would be done and lost, and the digest that confirms it."""
     found = dict(plan)
-    actions, loses, notes = (_mappings(found[key]) for key in ("actions", "loses", "notes"))
+    actions, loses = (_mappings(found[key]) for key in ("actions", "loses"))
+    notes: Any = found["notes"]
     lines = [f"would {action['text']}" for action in actions] or ["nothing would be changed"]
     if loses:
         lines += ["", "this would be lost:", *(f"  - {loss['text']}" for loss in loses), ""]
         lines.append(f"confirm with: {confirm.format(found['digest'])}")
-    return "\n".join([*lines, *(str(note) for note in notes)]) + "\n"
+    return "\n".join([*lines, *notes]) + "\n"
 
 
 def of_course(result: Result) -> str:
@@ -61,7 +76,9 @@ def _planned(step: StepResult) -> str:
     if step.step == "run" and step.plan is not None:
         text = "".join(f"would run{_script(action['with'])}" for action in _mappings(step.plan["actions"]))
     elif step.plan is not None:
-        text = of_plan(step.plan, confirm="confirm: {}")
+        told: Any = step.plan["notes"]
+        more = [note for note in step.notes if note not in told]
+        text = of_plan(step.plan, confirm="confirm: {}") + "".join(f"{note}\n" for note in more)
     elif step.error is not None:
         text = f"failed: {step.error['message']}\n"
     else:
@@ -83,12 +100,12 @@ def gist(step: StepResult) -> str:
     if step.status not in ("done", "unchanged"):
         return "; ".join(step.notes)
     outputs = step.outputs
-    name, tag = outputs.get("name") or outputs.get("template"), outputs.get("tag")
-    words = [":".join(str(part) for part in (name, tag) if part)]
-    words += [text.format(show_size(_number(outputs[key]))) for key, text in MOVED.items() if _is_number(outputs, key)]
-    for key in ("removed", "remaining"):
-        if outputs.get(key):
-            words.append(f"{key} {cell(key, outputs[key])}")
+    words = [":".join(str(part) for part in (outputs.get("name"), outputs.get("tag")) if part)]
+    words += [str(outputs.get("outcome") or ""), "already here" if outputs.get("already-here") else ""]
+    moved = [(text, outputs.get(key)) for key, text in MOVED.items()]
+    words += [f"{text} {show_size(count)}" for text, count in moved if isinstance(count, int)]
+    names = [(text, outputs.get(key)) for key, text in NAMES.items()]
+    words += [f"{text} {_few(value)}" for text, value in names if isinstance(value, (list, tuple)) and value]
     for key in ("nodes", "groups", "templates"):
         rows = outputs.get(key)
         if isinstance(rows, (list, tuple)):
@@ -96,6 +113,11 @@ def gist(step: StepResult) -> str:
     if step.status == "unchanged" and not any(words):
         words.append("nothing to do")
     return ", ".join(filter(None, words))
+
+
+def _few(names: Sequence[object]) -> str:
+    """Names where they are few, else how many they are."""
+    return " ".join(str(name) for name in names) if len(names) <= FEW else str(len(names))
 
 
 def _each(noun: str, rows: Sequence[object]) -> str:
@@ -112,14 +134,6 @@ def _each(noun: str, rows: Sequence[object]) -> str:
 def seconds(count: float) -> str:
     """A time as people read it: ``0.4 s``, ``12 s``, ``3m5s``."""
     return f"{count:.1f} s" if count < 10 else f"{count:.0f} s" if count < 120 else show_duration(count)
-
-
-def _is_number(outputs: Mapping[str, object], key: str) -> bool:
-    return isinstance(outputs.get(key), (int, float)) and not isinstance(outputs.get(key), bool)
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, (int, float)) else 0
 
 
 def of_failure(error: Mapping[str, object]) -> str:

@@ -20,7 +20,7 @@ from anka_ci.secret import Redactor, Secret
 from anka_ci.settings import Context
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = 4.3
+PATIENCE = 3.8
 """Seconds that a running step gets after the first signal; then it is left where it stands."""
 
 

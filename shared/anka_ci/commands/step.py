@@ -71,7 +71,7 @@ class StepCommand:
         result = outcome(self.name, lambda clock: self._result(options, console, clock))
         if result.error is not None and not result.steps:
             result.steps = [StepResult(id=self.name, step=self.name, status=result.status, error=result.error)]
-        text = "".join(account.of_result(each) for each in result.steps if each.error is None)
+        text = "".join(account.of_result(each) for each in result.steps if each.outputs or each.error is None)
         return finish(result, text, options, console)
 
     def _result(self, options: argparse.Namespace, console: Console, clock: Clock) -> Result:

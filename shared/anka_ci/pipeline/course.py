@@ -15,7 +15,15 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline
 from anka_ci.desk import perform
 from anka_ci.document import Node
-from anka_ci.errors import AnkaCiError, FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
+from anka_ci.errors import (
+    AnkaCiError,
+    ConfirmationError,
+    FellShortError,
+    InterruptError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+)
 from anka_ci.inputs import SharedInputs
 from anka_ci.pipeline import script
 from anka_ci.pipeline.checks import names, outputs, secret_inputs
@@ -183,6 +191,8 @@ class Course:
             return _result(step, "planned", plan=Plan(step="run", actions=(action,)).emit())
         done = self._performed(step, plan_only=True)
         actions: Any = (done.plan or {}).get("actions", ())
+        if self.prepared and not catalog.load(step.what).READS:
+            done.notes = (*done.notes, "planned as things stand now; the steps before it may change that")
         self.prepared = self.prepared or any(action["writes"] for action in actions)
         return done
 
@@ -196,7 +206,11 @@ class Course:
         confirm = self._value(step.confirm) if step.confirm is not None else None
         where = lambda key: (step.keys.get(key) or step.place).facts()  # noqa: E731
         inputs.bind(catalog.load(step.use).Inputs, mine, what=step.use, where=where)
-        done = perform(step.use, mine, anka, confirm=confirm, plan_only=plan_only)
+        try:
+            done = perform(step.use, mine, anka, confirm=confirm, plan_only=plan_only)
+        except ConfirmationError as error:
+            error.hint = f"to go on, write into the step, or into a parameter of it: confirm: {error.facts['digest']}"
+            raise
         done.id = step.id
         return done
 
