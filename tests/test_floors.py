@@ -10,7 +10,7 @@ FLOORS = {
     1: {"transport", "auth", "oci", "registry", "controller", "host", "runners", "settings", "anka"},
     2: {"rules"},
     3: {"steps"},
-    4: {"desk", "pipeline"},
+    4: {"desk", "pipeline", "render", "adapter", "faces"},
     6: {"cli", "commands", "console", "progress", "serve", "trial", "account"},
 }
 SIDE_ROOMS = {"server": 0, "standin": 1}

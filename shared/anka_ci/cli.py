@@ -34,6 +34,7 @@ COMMANDS = {
     "plan": Entry("anka_ci.commands.plan", "tell what a pipeline file would do and lose, step by step"),
     "run": Entry("anka_ci.commands.run", "run a pipeline file"),
     "steps": Entry("anka_ci.commands.steps", "list the steps"),
+    "render": Entry("anka_ci.commands.render", "write the files that are rendered from the steps, or check them"),
     "serve": Entry("anka_ci.serve", "run the embedded registry, controller and fleet"),
     "try": Entry("anka_ci.trial", "show the embedded registry and the steps in one command"),
 }

@@ -112,7 +112,7 @@ def _kind(hint: Any) -> tuple[type, bool]:
     if origin in (typing.Union, types.UnionType):
         return _kind(next(part for part in typing.get_args(hint) if part is not type(None)))
     if origin is tuple:
-        return typing.get_args(hint)[0], True
+        return _kind(typing.get_args(hint)[0])[0], True
     if origin is not None:
         return origin, False
     return hint, False
