@@ -27,6 +27,9 @@ GRACE = 3.0
 
 _alive: set[subprocess.Popen[bytes]] = set()
 
+PAUSE = 0.02
+"""Seconds between two looks at whether a process group has ended."""
+
 OnLine = Callable[[str, str], None]
 """Called with the stream (``stdout`` or ``stderr``) and the text of each line, ``\\r`` ending a line too."""
 
@@ -176,10 +179,27 @@ def _name(child: subprocess.Popen[bytes]) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child's whole process group: ask, insist, kill."""
+    """End the child's whole process group: ask, insist, kill. Nothing of it runs any more when this returns.
+
+    A grandchild may ignore what the child obeys, so it is the group that is waited for, not the child alone.
+    """
     for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, 1.0), (signal.SIGKILL, GRACE)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=grace)
-            return
+        waited = 0.0
+        while waited < grace:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=PAUSE)
+                if not _lives(child.pid):
+                    return
+                threading.Event().wait(PAUSE)
+            waited += PAUSE
+
+
+def _lives(group: int) -> bool:
+    """Whether a process group has a member left, one that only waits to be buried included."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):  # the second is what macOS says of the dead
+        return False
+    return True

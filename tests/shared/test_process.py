@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -53,3 +54,30 @@ def test_too_long_too_quiet_and_cancelled() -> None:
     cancelled = Cancelled()
     with pytest.raises(InterruptError, match="SIGTERM"):
         process.run(FOREVER, cancelled=cancelled, on_line=lambda stream, line: cancelled.set("SIGTERM"))
+
+
+STUBBORN = """
+import os, signal, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+if child := os.fork():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.write(1, b"%d\\n" % child)
+    signal.pause()
+else:
+    time.sleep(600)
+"""
+
+
+def test_a_grandchild_that_ignores_signals_ends_with_its_group() -> None:
+    lines: list[str] = []
+    cancelled = Cancelled()
+
+    def heard(stream: str, line: str) -> None:
+        lines.append(line)
+        cancelled.set("SIGTERM")
+
+    with pytest.raises(InterruptError, match="SIGTERM"):
+        process.run(python(STUBBORN), cancelled=cancelled, on_line=heard)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(lines[0]), 0)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +199,78 @@ def test_nothing_is_sent_once_cancelled() -> None:
         with pytest.raises(InterruptError, match="SIGTERM"):
             Transport(server.url, anka, what="the controller").get("/x")
     assert [] == server.asked
+
+
+@pytest.mark.parametrize("body", [b'{"status":"OK","message":"","body":null}', b'{"status":"ok"}'])
+def test_an_ok_without_a_body_is_none_and_no_door_takes_it_for_a_template(body: bytes) -> None:
+    with foreign(reply(200, body)) as server:
+        assert client(server.url).get("/x") is None
+        registry = Anka(Context(registry_urls=(server.url,)), clock=ManualClock()).registry
+        with pytest.raises(NotFoundError, match="no template 'some-id'"):
+            registry.by_id("some-id")
+
+
+@pytest.mark.parametrize(("status", "times"), [(502, TRIES), (503, TRIES), (400, 1), (200, 1)])
+def test_an_html_error_page_is_unreachable_at_every_status(status: int, times: int) -> None:
+    with foreign(reply(status, b"<html><h1>Bad Gateway</h1></html>", "Content-Type: text/html")) as server:
+        with pytest.raises(UnreachableError, match="Bad Gateway"):
+            client(server.url).get("/x")
+    assert times == len(server.asked)
+
+
+def test_a_host_name_that_does_not_resolve_is_told_as_one() -> None:
+    with pytest.raises(UnreachableError, match="unknown host name") as caught:
+        client("http://registry.invalid").get("/x")
+    assert "ANKA_CI_REGISTRY_URL" in caught.value.hint
+
+
+@contextlib.contextmanager
+def listening(context: ssl.SSLContext | None) -> Iterator[str]:
+    """Something at an https address that speaks TLS with ``context``, or not at all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    if connection.recv(5, socket.MSG_PEEK) == b"stop!":
+                        return
+                    if context is None:
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                        connection.recv(65536)
+                    else:
+                        context.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"https://localhost:{server.getsockname()[1]}"
+        finally:
+            with socket.create_connection(server.getsockname()) as last:
+                last.sendall(b"stop!")
+            thread.join(10)
+
+
+def test_https_to_a_plain_port_is_a_tls_failure() -> None:
+    with listening(None) as url, pytest.raises(UnreachableError, match="TLS failed") as caught:
+        client(url).get("/x")
+    assert "http against https" in caught.value.hint
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate of this test")
+def test_an_unknown_certificate_is_a_tls_failure_that_names_the_setting(tmp_path: Path) -> None:
+    words = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
+    subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with listening(context) as url, pytest.raises(UnreachableError, match="TLS failed") as caught:
+        client(url).get("/x")
+    assert "ANKA_CI_CA" in caught.value.hint
+
+
+def test_a_certificate_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with foreign(reply(200, OK)) as server:
+        url = server.url.replace("http:", "https:")
+        anka = Anka(Context(controller_url=url, ca=str(tmp_path / "none.pem")), clock=ManualClock())
+        with pytest.raises(UnreachableError, match=r"none\.pem"):
+            Transport(url, anka, what="the controller").get("/x")

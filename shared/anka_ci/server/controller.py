@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.errors import NotFoundError, RefusedError
+from anka_ci.server.registry import UNKNOWN_TEMPLATE, number, pick
 from anka_ci.wire.server_status import ServerStatus
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ class ControllerCalls:
         return [group.emit() for group in self._fleet.groups()]
 
     def add_group(self, given: Parameters) -> Any:
-        return self._fleet.add_group(
-            _text(given, "name"), str(given.get("description", "")), _optional(given, "fallback_group_id")
-        ).emit()
+        name, description = _text(given, "name"), _optional(given, "description") or ""
+        with _not_found():
+            return self._fleet.add_group(name, description, _optional(given, "fallback_group_id")).emit()
 
     def change_group(self, given: Parameters) -> Any:
-        changes = {key: str(given[key]) for key in ("name", "description", "fallback_group_id") if key in given}
+        changes = {key: _text(given, key) for key in ("name", "description", "fallback_group_id") if key in given}
         with _not_found():
             self._fleet.change_group(_text(given, "id"), **changes)
 
@@ -94,19 +95,11 @@ class ControllerCalls:
     def distribute(self, given: Parameters) -> Any:
         """Start a distribution. ``tag`` and ``version`` have to agree; an empty ``node_ids`` means all, as absence."""
         template_id, tag = _text(given, "template_id"), _optional(given, "tag")
-        number = given.get("version")
-        if number is not None and not str(number).isdigit():
-            raise RefusedError(f"version {number!r} is no number from 0 on")
         try:
             template = self._state.template(template_id)
         except NotFoundError:
-            raise RefusedError("VM not in the registry") from None
-        try:
-            version = template.pick(tag, None if number is None else int(number))
-        except NotFoundError as error:
-            raise RefusedError(f"No such {error.noun} {error.sought}") from None
-        except UsageError as error:
-            raise RefusedError(error.message) from None
+            raise RefusedError(UNKNOWN_TEMPLATE) from None
+        version = pick(template, tag, number(given, "version"))
         with _not_found():
             request = self._fleet.distribute(
                 template.id,

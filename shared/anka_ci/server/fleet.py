@@ -1,33 +1,25 @@
-"""The fleet: nodes that really pull into a library of their own, groups, and distributions.
+"""The fleet: groups of nodes, and distributions of templates to them.
 
-A node runs the stand-in ``anka`` as a child process, as a real agent runs ``anka``; the server is never a client of
-itself, and no node moves a byte in this process. What a node holds is what its own ``anka list`` says.
+What a node does is ``server.node``; the server is never a client of itself. Groups and distributions outlive a restart.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import queue
-import re
-import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from anka_ci.clock import Cancelled, Clock
 from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, RefusedError, UsageError, suggestion
-from anka_ci.server import launcher
+from anka_ci.server.node import NAME, Agent
 from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
-from anka_ci.wire.node import ACTIVE, UNHEALTHY, Group, Node, NodeTemplate
-from anka_ci.wire.vm import Vm
+from anka_ci.wire.node import Group, Node
 
-STALL = 600.0
-"""Seconds without a word from a pulling child after which it is ended and the node's part has failed."""
 REMEMBERED = 1000
 """Distributions that are kept; Anka documents no retention."""
 TABLES = (
@@ -35,7 +27,6 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS node_groups (id TEXT PRIMARY KEY, name TEXT NOT NULL, document TEXT NOT NULL)",
 )
 _GROUPS = uuid.UUID("6a6e4f0e-6d1f-4e5c-9f57-0c2d3f6a7b18")
-_PERCENT = re.compile(r"(\d{1,3})%")
 
 
 class Store(Protocol):
@@ -43,20 +34,6 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[Any]:
         """One immediate transaction; what it yields has ``execute(sql, parameters)``."""
-
-
-@dataclass(kw_only=True)
-class _Agent:
-    """One node: its library, its thread, and what it last said it holds."""
-
-    name: str
-    home: Path
-    jobs: queue.SimpleQueue[Callable[[], None] | None] = field(default_factory=queue.SimpleQueue)
-    templates: tuple[NodeTemplate, ...] = ()
-    healthy: bool = True
-    used: int = 0
-    changed: float = 0.0
-    thread: threading.Thread | None = None
 
 
 @dataclass(kw_only=True)
@@ -78,8 +55,8 @@ class _Grouped:
 class Fleet:
     """Nodes ``names`` with their libraries under ``folder``; groups and distributions in ``store``.
 
-    ``anka`` is the stand-in. Every method may be called from any thread. Raises ``UsageError`` for a group that names
-    an unknown node, ``NotFoundError`` for an unknown node, group or request.
+    ``anka`` is the stand-in. Every method may be called from any thread. Raises ``UsageError`` for a name that no node
+    can have and for a group that names an unknown node, ``NotFoundError`` for an unknown node, group or request.
     """
 
     def __init__(
@@ -93,20 +70,26 @@ class Fleet:
         clock: Clock,
         arch: str = "arm64",
     ) -> None:
+        for name in names:
+            if not NAME.fullmatch(name):
+                hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+                raise UsageError(f"{name!r} is no name of a node", hint=hint)
+        if len({name.lower() for name in names}) != len(names):
+            raise UsageError("two nodes have the same name", hint="letter case does not tell them apart")
         for group, members in groups.items():
             for member in members:
                 if member not in names:
                     hint = suggestion(member, names) or "give the server nodes, such as --nodes 3"
                     raise UsageError(f"the group {group!r} names the unknown node {member!r}", hint=hint)
         self._store = store
-        self._anka = anka
         self._clock = clock
-        self._arch = arch
-        self._registry_url = ""
         self._lock = threading.RLock()
         self._stopping = Cancelled()
         self._running: dict[tuple[str, str], Cancelled] = {}
-        self._agents = {name: _Agent(name=name, home=folder / name) for name in names}
+        self._agents = {
+            name: Agent(name, folder / name, anka=anka, arch=arch, clock=clock, stopping=self._stopping)
+            for name in names
+        }
         with store.transaction() as db:
             for table in TABLES:
                 db.execute(table)
@@ -121,16 +104,10 @@ class Fleet:
 
     def start(self, registry_url: str) -> None:
         """Start the nodes; returns when each has said what it holds. Unfinished distributions are taken up again."""
-        self._registry_url = registry_url
         for agent in self._agents.values():
-            agent.home.mkdir(parents=True, exist_ok=True)
-            agent.jobs.put(lambda agent=agent: self._look(agent))  # type: ignore[misc]
-        listed = threading.Barrier(len(self._agents) + 1)
+            agent.start(registry_url)
         for agent in self._agents.values():
-            agent.jobs.put(lambda: _arrive(listed))
-            agent.thread = threading.Thread(target=self._work, args=(agent,), name=agent.name, daemon=True)
-            agent.thread.start()
-        _arrive(listed)
+            agent.wait()
         for request in self._distributions.values():
             self._queue(request)
 
@@ -141,10 +118,9 @@ class Fleet:
             for running in self._running.values():
                 running.set("the server stops")
         for agent in self._agents.values():
-            agent.jobs.put(None)
+            agent.stop()
         for agent in self._agents.values():
-            if agent.thread is not None:
-                agent.thread.join(timeout=10)
+            agent.join()
 
     # nodes and groups
 
@@ -162,8 +138,9 @@ class Fleet:
     def add_group(self, name: str, description: str = "", fallback_group_id: str | None = None) -> Group:
         """Make a group. ``RefusedError`` when there is one of that name."""
         with self._lock:
-            if any(found.group.name == name for found in self._groups.values()):
-                raise RefusedError(f"Group {name} already exists")
+            self._free_name(name)
+            if fallback_group_id is not None:
+                self._group(fallback_group_id)
             group = Group(id=str(uuid.uuid4()), name=name, description=description, fallback_group_id=fallback_group_id)
             self._save_group(_Grouped(group=group))
             return group
@@ -172,9 +149,17 @@ class Fleet:
         """Change a group's ``name``, ``description`` or ``fallback_group_id``."""
         with self._lock:
             found = self._group(group_id)
+            if changes.get("name", found.group.name) != found.group.name:
+                self._free_name(changes["name"])
+            if changes.get("fallback_group_id"):
+                self._group(changes["fallback_group_id"])
             changed = _Grouped(group=replace(found.group, **changes), nodes=found.nodes)
             self._save_group(changed)
             return changed.group
+
+    def _free_name(self, name: str) -> None:
+        if any(found.group.name == name for found in self._groups.values()):
+            raise RefusedError(f"Group {name} already exists")
 
     def delete_group(self, group_id: str) -> None:
         with self._lock:
@@ -182,6 +167,9 @@ class Fleet:
             with self._store.transaction() as db:
                 db.execute("DELETE FROM node_groups WHERE id = ?", (group_id,))
             del self._groups[group_id]
+            for found in list(self._groups.values()):
+                if found.group.fallback_group_id == group_id:
+                    self._save_group(_Grouped(group=replace(found.group, fallback_group_id=None), nodes=found.nodes))
 
     def regroup(self, group_ids: Iterable[str], node_ids: Iterable[str], *, member: bool) -> None:
         """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
@@ -257,15 +245,10 @@ class Fleet:
         """
         names = list(self._agents) if node_ids is None else [self._agent(node_id).name for node_id in node_ids]
         for name in dict.fromkeys(names):
-            agent = self._agents[name]
-            agent.jobs.put(lambda agent=agent: self._remove(agent, template_id))  # type: ignore[misc]
+            self._agents[name].later(lambda agent=self._agents[name]: agent.remove(template_id))  # type: ignore[misc]
         return list(dict.fromkeys(names))
 
     # what the nodes' threads do
-
-    def _work(self, agent: _Agent) -> None:
-        while (job := agent.jobs.get()) is not None and not self._stopping:
-            job()
 
     def _queue(self, request: Distribution) -> None:
         for name, share in request.nodes.items():
@@ -274,9 +257,9 @@ class Fleet:
                 if not share.ended:  # a server that was started again with fewer nodes
                     self._share(request.id, name, error="the node is gone")
             elif not share.ended:
-                agent.jobs.put(lambda agent=agent: self._pull(agent, request.id))  # type: ignore[misc]
+                agent.later(lambda agent=agent: self._pull(agent, request.id))  # type: ignore[misc]
 
-    def _pull(self, agent: _Agent, request_id: str) -> None:
+    def _pull(self, agent: Agent, request_id: str) -> None:
         cancelled = Cancelled()
         with self._lock:
             request = self._distributions.get(request_id)
@@ -284,15 +267,14 @@ class Fleet:
                 return
             self._running[request_id, agent.name] = cancelled
 
-        def heard(stream: str, line: str) -> None:
-            found = _PERCENT.findall(line)
-            if found:  # 1 only when it is done: `progress` 1 beside `status` false has confused clients
-                self._share(request_id, agent.name, progress=min(0.99, int(found[-1]) / 100), keep=False)
-
-        words = ("registry", "--remote", self._registry_url, "pull", "--shrink", "--tag", request.tag)
         error = ""
         try:
-            self._call(agent, *words, request.template_id, heard=heard, cancelled=cancelled)
+            agent.pull(
+                request.template_id,
+                request.tag,
+                lambda share: self._share(request_id, agent.name, progress=share, keep=False),
+                cancelled,
+            )
         except InterruptError:
             error = "" if self._stopping else CANCELLED
         except AnkaCiError as failed:
@@ -300,42 +282,8 @@ class Fleet:
         finally:
             with self._lock:
                 del self._running[request_id, agent.name]
-        if not self._stopping:
-            self._look(agent)  # before the share ends: who sees it done finds the tag on the node
+        if not self._stopping:  # the node has looked by now: who sees the share done finds the tag on the node
             self._share(request_id, agent.name, done=not error, error=error)
-
-    def _remove(self, agent: _Agent, template_id: str) -> None:
-        if any(template.id.lower() == template_id.lower() for template in agent.templates):
-            try:
-                self._call(agent, "delete", "--yes", template_id)
-            except AnkaCiError:
-                agent.healthy = False
-            self._look(agent)
-
-    def _look(self, agent: _Agent) -> None:
-        """Ask the node what it holds. When it cannot tell, what it last told stays, and the node is unhealthy."""
-        try:
-            rows = self._call(agent, "list") if any(agent.home.iterdir()) else []
-            vms = [Vm.read(row) for row in rows or ()]
-        except (AnkaCiError, OSError, AttributeError, TypeError):
-            agent.healthy = bool(self._stopping) and agent.healthy
-            return
-        agent.templates = tuple(NodeTemplate(id=vm.id, name=vm.name, tag=vm.tag) for vm in vms)
-        agent.used = _used(agent.home)
-        agent.changed = self._clock.now()
-        agent.healthy = True
-
-    def _call(
-        self,
-        agent: _Agent,
-        *words: str,
-        heard: Callable[[str, str], None] | None = None,
-        cancelled: Cancelled | None = None,
-    ) -> Any:
-        env = launcher.environment(agent.home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch)
-        env["ANKA_REGISTRY"] = self._registry_url
-        argv = [self._anka, "--machine-readable", *words]
-        return launcher.run(argv, env, on_line=heard, cancelled=cancelled or self._stopping, stall=STALL)
 
     # what is kept
 
@@ -385,7 +333,7 @@ class Fleet:
                 db.execute("DELETE FROM distributions WHERE id = ?", (request_id,))
             del self._distributions[request_id]
 
-    def _agent(self, node_id: str) -> _Agent:
+    def _agent(self, node_id: str) -> Agent:
         if node_id not in self._agents:
             raise NotFoundError("node", node_id, known=self._agents)
         return self._agents[node_id]
@@ -395,45 +343,11 @@ class Fleet:
             raise NotFoundError("group", group_id, known=self._groups)
         return self._groups[group_id]
 
-    def _node(self, agent: _Agent) -> Node:
-        disk = shutil.disk_usage(agent.home if agent.home.exists() else agent.home.parent.parent)
+    def _node(self, agent: Agent) -> Node:
         with self._lock:
             groups = tuple(found.group for found in self._groups.values() if agent.name in found.nodes)
-        return Node(
-            id=agent.name,
-            name=agent.name,
-            state=ACTIVE if agent.healthy else UNHEALTHY,
-            arch=self._arch,
-            groups=groups,
-            templates=agent.templates,
-            disk_size=disk.total,
-            free_disk=disk.free,
-            anka_disk_usage=agent.used,
-            capacity=2,
-            running=0,
-            ip="127.0.0.1",
-            cpu_count=os.cpu_count() or 1,
-            ram=8,
-            anka_version="3.8.5",
-            last_updated=agent.changed or self._clock.now(),
-        )
+        return agent.node(groups)
 
 
 def _restore(text: str) -> Distribution:
     return Distribution.read(json.loads(text))
-
-
-def _arrive(barrier: threading.Barrier) -> None:
-    barrier.wait(timeout=120)
-
-
-def _used(folder: Path) -> int:
-    """Bytes of all files below ``folder``; a file that goes away meanwhile counts for nothing."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(place) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
-    return total

@@ -7,6 +7,7 @@ contradictions; never falls back to the latest version when any selector was giv
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
     """Query and JSON body as one mapping; ``RefusedError`` for malformed JSON and for two values that disagree."""
     found: dict[str, Any] = {}
     body: object = {}
+    query = list(query)
     if content.strip():
         try:
             body = json.loads(content)
@@ -33,6 +35,10 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
             raise RefusedError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise RefusedError("the body is no JSON object")
+    try:  # half of a surrogate pair cannot be kept, searched or sent back
+        json.dumps([query, body], ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise RefusedError("the request holds text that is not Unicode") from None
     for key, value in [*query, *body.items()]:
         name = key.lower()
         if value is None or (value == "" and name != "info"):
@@ -50,6 +56,34 @@ def _first(given: Parameters, *names: str) -> Any:
     return values[0] if values else None
 
 
+def text(given: Parameters, *names: str) -> str | None:
+    """A parameter that is a text; None when it is not there."""
+    found = _first(given, *names)
+    if found is not None and not isinstance(found, str):
+        raise RefusedError(f"{names[0]} has to be a text")
+    return found
+
+
+def number(given: Parameters, *names: str) -> int | None:
+    """A parameter that is a whole number from 0 on, also as a text; None when it is not there."""
+    found = _first(given, *names)
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, (int, str)) or not re.fullmatch(r"[0-9]{1,9}", str(found)):
+        raise RefusedError(f"{names[0]} {str(found)[:100]!r} is no number from 0 on")
+    return int(found)
+
+
+def pick(template: Template, tag: str | None, number: int | None) -> Version:
+    """The version that is meant, the newest when nothing is said; ``RefusedError`` in Anka's words."""
+    try:
+        return template.pick(tag, number)
+    except NotFoundError as error:
+        raise RefusedError(f"No such {error.noun} {error.sought}") from None
+    except UsageError as error:
+        raise RefusedError(error.message) from None
+
+
 class RegistryCalls:
     """The calls over one ``State``; each takes the parameters and gives the envelope's body."""
 
@@ -65,12 +99,12 @@ class RegistryCalls:
         return Disk(free=free, total=total).emit()
 
     def list_v1(self, given: Parameters) -> Any:
-        if "id" in given:
+        if "id" in given or "info" in given:
             return self.show(given)
         return [{template.id: template.name} for template in self._state.templates()]
 
     def list(self, given: Parameters) -> Any:
-        if "id" in given:
+        if "id" in given or "info" in given:
             return self.show(given)
         return [template.row().emit() for template in self._state.templates()]
 
@@ -82,14 +116,14 @@ class RegistryCalls:
 
     def info(self, given: Parameters) -> Any:
         template = self._template(given)
-        return self._state.config(template, self._pick(template, given))
+        return self._state.config(template, _picked(template, given))
 
     def delete(self, given: Parameters) -> Any:
         self._state.delete(self._template(given))
 
     def revert(self, given: Parameters) -> Any:
         template = self._template(given)
-        self._state.revert(template, self._pick(template, given))
+        self._state.revert(template, _picked(template, given))
 
     def arch(self, given: Parameters) -> Any:
         template, arch = self._template(given), _first(given, "arch")
@@ -98,21 +132,14 @@ class RegistryCalls:
         self._state.set_arch(template, arch)
 
     def _template(self, given: Parameters) -> Template:
-        found = _first(given, "id", "vm_id")
-        if not isinstance(found, str):
+        found = text(given, "id", "vm_id")
+        if found is None:
             raise RefusedError("id is missing")
         try:
             return self._state.template(found)
         except NotFoundError:
             raise RefusedError(UNKNOWN_TEMPLATE) from None
 
-    def _pick(self, template: Template, given: Parameters) -> Version:
-        tag, number = _first(given, "tag", "tag_name"), _first(given, "version", "number")
-        if number is not None and not str(number).isdigit():
-            raise RefusedError(f"version {number!r} is no number from 0 on")
-        try:
-            return template.pick(None if tag is None else str(tag), None if number is None else int(number))
-        except NotFoundError as error:
-            raise RefusedError(f"No such {error.noun} {error.sought}") from None
-        except UsageError as error:
-            raise RefusedError(error.message) from None
+
+def _picked(template: Template, given: Parameters) -> Version:
+    return pick(template, text(given, "tag", "tag_name"), number(given, "version", "number"))

@@ -52,6 +52,7 @@ class Version:
         )
 
     def emit(self) -> dict[str, Any]:
+        """The object as it is shown; a size that is not known is left out, as in 2019, and never 0."""
         return {
             "number": self.number,
             "tag": self.tag,
@@ -61,7 +62,7 @@ class Version:
             "state_files": list(self.state_files),
             "description": self.description,
             "state_file": self.state_files[0] if self.state_files else "",
-            "size": self.size or 0,
+            **({} if self.size is None else {"size": self.size}),
             "arch": self.arch,
             "last_pull": self.last_pull or 0,
             "last_push": self.last_push or 0,
@@ -104,11 +105,13 @@ class Template:
         )
 
     def emit(self) -> dict[str, Any]:
-        """The v2 object: with ``versions`` when shown, without when listed."""
+        """The v2 object: with ``versions`` when shown, without when listed; a size that is not known is left out."""
         found: dict[str, Any] = {"id": self.id, "name": self.name}
         if self.versions is not None:
             found["versions"] = [version.emit() for version in self.versions]
-        found |= {"size": self.size or 0, "arch": self.arch}
+        if self.size is not None:
+            found["size"] = self.size
+        found["arch"] = self.arch
         found |= {"last_pull": self.last_pull or 0, "last_push": self.last_push or 0}
         return found
 

@@ -1,0 +1,162 @@
+"""One node of the fleet: a library of its own, a thread, and what it last said it holds.
+
+It runs the stand-in ``anka`` as a child process, as a real agent runs ``anka``, and moves no byte in this process.
+What it holds is what its own ``anka list`` says: one tag per template.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from anka_ci.clock import Cancelled, Clock
+from anka_ci.errors import AnkaCiError
+from anka_ci.server import launcher
+from anka_ci.wire.node import ACTIVE, UNHEALTHY, Group, Node, NodeTemplate
+from anka_ci.wire.vm import Vm
+
+STALL = 600.0
+"""Seconds without a word from a pulling child after which it is ended and the node's part has failed."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""What a node may be called; its library is in a folder of that name."""
+_PERCENT = re.compile(r"(\d{1,3})%")
+
+
+class Agent:
+    """The node ``name`` with its library at ``home``. Jobs are done one after the other, in the node's own thread.
+
+    ``anka`` is the stand-in; ``stopping`` ends what runs.
+    """
+
+    def __init__(self, name: str, home: Path, *, anka: str, arch: str, clock: Clock, stopping: Cancelled) -> None:
+        self.name = name
+        self._home = home
+        self._anka = anka
+        self._arch = arch
+        self._clock = clock
+        self._stopping = stopping
+        self._registry_url = ""
+        self._templates: tuple[NodeTemplate, ...] = ()
+        self._healthy = True
+        self._used = 0
+        self._changed = 0.0
+        self._listed = threading.Event()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def start(self, registry_url: str) -> None:
+        """Start the thread; its first job is to say what the node holds."""
+        self._registry_url = registry_url
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._jobs.put(self._look)
+        self._jobs.put(self._listed.set)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the node has said what it holds."""
+        self._listed.wait(timeout=120)
+
+    def later(self, job: Callable[[], None]) -> None:
+        """Do a job when those before it are done."""
+        self._jobs.put(job)
+
+    def stop(self) -> None:
+        """Take no more jobs; the one that runs is waited for by ``join``."""
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+
+    def pull(self, template_id: str, tag: str, progress: Callable[[float], None], cancelled: Cancelled) -> None:
+        """Pull a tag, which takes the place of the one that the node has; raises what the command says.
+
+        ``progress`` is told the share that is done, below 1.
+        """
+
+        def heard(stream: str, line: str) -> None:
+            found = _PERCENT.findall(line)
+            if found:  # 1 only when it is done: `progress` 1 beside `status` false has confused clients
+                progress(min(0.99, int(found[-1]) / 100))
+
+        words = ("registry", "--remote", self._registry_url, "pull", "--shrink", "--tag", tag, template_id)
+        try:
+            self._call(*words, heard=heard, cancelled=cancelled)
+        finally:
+            self._look()
+
+    def remove(self, template_id: str) -> None:
+        """Delete the node's copy of a template; a node that has none has nothing to do."""
+        if any(template.id.lower() == template_id.lower() for template in self._templates):
+            try:
+                self._call("delete", "--yes", template_id)
+            except AnkaCiError:
+                self._healthy = False
+            self._look()
+
+    def node(self, groups: tuple[Group, ...]) -> Node:
+        """The node as the controller shows it."""
+        disk = shutil.disk_usage(next(place for place in (self._home, *self._home.parents) if place.exists()))
+        return Node(
+            id=self.name,
+            name=self.name,
+            state=ACTIVE if self._healthy else UNHEALTHY,
+            arch=self._arch,
+            groups=groups,
+            templates=self._templates,
+            disk_size=disk.total,
+            free_disk=disk.free,
+            anka_disk_usage=self._used,
+            capacity=2,
+            running=0,
+            ip="127.0.0.1",
+            cpu_count=os.cpu_count() or 1,
+            ram=8,
+            anka_version="3.8.5",
+            last_updated=self._changed or self._clock.now(),
+        )
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None and not self._stopping:
+            job()
+
+    def _look(self) -> None:
+        """Ask the node what it holds. When it cannot tell, what it last told stays, and the node is unhealthy."""
+        if self._stopping:
+            return
+        try:
+            rows = self._call("list") if any(self._home.iterdir()) else []
+            vms = [Vm.read(row) for row in rows or ()]
+        except (AnkaCiError, OSError, AttributeError, TypeError):
+            self._healthy = bool(self._stopping) and self._healthy
+            return
+        self._templates = tuple(NodeTemplate(id=vm.id, name=vm.name, tag=vm.tag) for vm in vms)
+        self._used = _used(self._home)
+        self._changed = self._clock.now()
+        self._healthy = True
+
+    def _call(
+        self, *words: str, heard: Callable[[str, str], None] | None = None, cancelled: Cancelled | None = None
+    ) -> Any:
+        env = launcher.environment(self._home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch)
+        env["ANKA_REGISTRY"] = self._registry_url
+        argv = [self._anka, "--machine-readable", *words]
+        return launcher.run(argv, env, on_line=heard, cancelled=cancelled or self._stopping, stall=STALL)
+
+
+def _used(folder: Path) -> int:
+    """Bytes of all files below ``folder``; a file that goes away meanwhile counts for nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(place) / name).lstat().st_size
+            except FileNotFoundError:
+                continue
+    return total
