@@ -1,0 +1,16 @@
+// Made from shared/anka_ci/steps/delete.py by `anka-ci render`; do not edit.
+// Delete a template with all its tags from the registry.
+
+def call(Map args = [:]) {
+    return ankaCi.step('delete', [
+        template: ['template', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

@@ -1,0 +1,18 @@
+// Made from shared/anka_ci/steps/distribution.py by `anka-ci render`; do not edit.
+// Look at distributions, wait for one, or cancel one, by request id.
+
+def call(Map args = [:]) {
+    return ankaCi.step('distribution', [
+        requestId: ['request-id', 'text'],
+        action: ['action', 'text'],
+        onInterrupt: ['on-interrupt', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

@@ -1,0 +1,19 @@
+// Made from shared/anka_ci/steps/evict.py by `anka-ci render`; do not edit.
+// Remove a template from build nodes; the registry keeps it.
+
+def call(Map args = [:]) {
+    return ankaCi.step('evict', [
+        template: ['template', 'text'],
+        all: ['all', 'value'],
+        group: ['group', 'text'],
+        nodes: ['nodes', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

@@ -1,0 +1,17 @@
+// Made from shared/anka_ci/pipeline/setting.py by `anka-ci render`; do not edit.
+// Run, plan or check a pipeline file.
+
+def call(Map args = [:]) {
+    return ankaCi.pipeline([
+        file: ['file', 'text'],
+        set: ['set', 'text'],
+        paramFile: ['param-file', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+    ], args)
+}

@@ -1,0 +1,20 @@
+// Made from shared/anka_ci/steps/pull.py by `anka-ci render`; do not edit.
+// Pull a template tag onto this host.
+
+def call(Map args = [:]) {
+    return ankaCi.step('pull', [
+        template: ['template', 'text'],
+        tag: ['tag', 'text'],
+        version: ['version', 'value'],
+        shrink: ['shrink', 'value'],
+        ifUnreachable: ['if-unreachable', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

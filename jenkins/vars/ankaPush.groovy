@@ -1,0 +1,20 @@
+// Made from shared/anka_ci/steps/push.py by `anka-ci render`; do not edit.
+// Push a VM of this host to the registry as a new tag.
+
+def call(Map args = [:]) {
+    return ankaCi.step('push', [
+        template: ['template', 'text'],
+        tag: ['tag', 'text'],
+        description: ['description', 'text'],
+        onto: ['onto', 'text'],
+        ifExists: ['if-exists', 'text'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

@@ -1,0 +1,19 @@
+// Made from shared/anka_ci/steps/revert.py by `anka-ci render`; do not edit.
+// Remove a tag, and with it every newer one, from the registry.
+
+def call(Map args = [:]) {
+    return ankaCi.step('revert', [
+        template: ['template', 'text'],
+        tag: ['tag', 'text'],
+        version: ['version', 'value'],
+        latest: ['latest', 'value'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

@@ -1,0 +1,19 @@
+// Made from shared/anka_ci/steps/show.py by `anka-ci render`; do not edit.
+// Show a template: its tags, sizes and layers.
+
+def call(Map args = [:]) {
+    return ankaCi.step('show', [
+        template: ['template', 'text'],
+        tag: ['tag', 'text'],
+        version: ['version', 'value'],
+        config: ['config', 'value'],
+        context: ['context', 'text'],
+        controllerUrl: ['controller-url', 'text'],
+        registryUrl: ['registry-url', 'text'],
+        anka: ['anka', 'text'],
+        tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        ca: ['ca', 'text'],
+        timeout: ['timeout', 'value'],
+        confirm: ['confirm', 'text'],
+    ], args)
+}

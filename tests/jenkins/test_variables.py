@@ -1,0 +1,83 @@
+"""The rendered variables: what they declare, and that the hand-written ones keep to what a Jenkins sandbox allows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from anka_ci import adapter, inputs
+from anka_ci_jenkins import faces
+
+ROOT = Path(__file__).parent.parent.parent
+VARS = ROOT / "jenkins" / "vars"
+STEPS = {step.groovy(): step for step in adapter.facts()}
+RENDERED = faces.faces()
+ARGUMENT = re.compile(r"^ {8}(\w+): \['([\w-]+)', '(\w+)'\],$", re.MULTILINE)
+
+
+def declared(name: str) -> dict[str, tuple[str, str]]:
+    """A variable's arguments by name: the input's key, and the kind."""
+    return {found[1]: (found[2], found[3]) for found in ARGUMENT.finditer(RENDERED[f"jenkins/vars/{name}.groovy"])}
+
+
+def test_the_variables_are_those_of_the_steps_and_each_has_its_help() -> None:
+    assert {f"{name}.{ending}" for name in [*STEPS, "ankaPipeline"] for ending in ("groovy", "txt")} == {
+        path.removeprefix("jenkins/vars/") for path in RENDERED
+    }
+    assert {*RENDERED, "jenkins/vars/ankaCi.groovy"} == {f"jenkins/vars/{file.name}" for file in VARS.iterdir()}
+
+
+def test_the_variables_of_this_checkout_are_as_the_steps_say() -> None:
+    assert RENDERED == {path: (ROOT / path).read_text(encoding="utf-8") for path in RENDERED}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_variable_is_one_call_with_every_input_of_its_step(name: str) -> None:
+    step, text = STEPS[name], RENDERED[f"jenkins/vars/{name}.groovy"]
+    assert text.startswith(f"// Made from {step.module} by `anka-ci render`; do not edit.\n// {step.summary}\n")
+    assert f"def call(Map args = [:]) {{\n    return ankaCi.step('{step.name}', [\n" in text
+    wanted = {
+        inputs.camel(field.key): (field.key, "text" if field.type is str else "value")
+        for field in (*step.inputs, *inputs.fields(inputs.SharedInputs))
+        if not field.secret and field.key != "summary"
+    }
+    assert wanted | {"tokenCredentialsId": ("ANKA_CI_TOKEN", "secret")} == declared(name)
+    assert "    ], args)\n}\n" == text[-15:]
+    assert len(text.splitlines()) == len(declared(name)) + 7
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_help_tells_every_argument_and_output(name: str) -> None:
+    step, text = STEPS[name], RENDERED[f"jenkins/vars/{name}.txt"]
+    wanted = [step.summary, step.words, *(field.help for field in (*step.inputs, *step.outputs))]
+    wanted += [f"\n  {argument}: " for argument in declared(name)]
+    wanted += [f"\n  {inputs.camel(field.key)}: " for field in step.outputs]
+    wanted += [f"def outputs = {name}(", f"Runs {step.runs.value}."]
+    assert [] == [each for each in wanted if each not in text]
+    assert f"Made from {step.module} by `anka-ci render`; do not edit." == text.splitlines()[0]
+
+
+def test_names_that_matter_are_what_jenkinsfiles_use() -> None:
+    assert "on-interrupt" == declared("ankaDistribute")["onInterrupt"][0]
+    assert ("all", "value") == declared("ankaDistribute")["all"]
+    assert ("nodes", "text") == declared("ankaDistribute")["nodes"]
+    assert ("param-file", "text") == declared("ankaPipeline")["paramFile"]
+    assert {"confirm", "summary", "command"}.isdisjoint(declared("ankaPipeline"))
+
+
+def test_the_groovy_with_logic_calls_nothing_that_a_sandbox_or_another_agent_would_refuse() -> None:
+    text = re.sub(r"//[^\n]*|/\*.*?\*/|'''.*?'''", "", (VARS / "ankaCi.groovy").read_text(), flags=re.DOTALL)
+    assert ["com.cloudbees.groovy.cps.NonCPS"] == re.findall(r"^import (.*)$", text, re.MULTILINE)
+    assert ["StringBuilder"] == re.findall(r"\bnew (\w+)", text)
+    assert {"UUID", "String", "Integer", "Math", "Locale"} == set(re.findall(r"\b([A-Z]\w+)\.[a-zA-Z]", text))
+    assert [] == re.findall(r"\b(?:catch|try|private|static|readJSON|evaluate|metaClass|execute|eachWithIndex)\b", text)
+
+
+def test_what_is_not_transformed_calls_no_pipeline_step() -> None:
+    text = (VARS / "ankaCi.groovy").read_text()
+    bodies = re.findall(r"@NonCPS\n.*?\n}\n", text, re.DOTALL)
+    assert len(bodies) == text.count("@NonCPS") > 5
+    steps = re.compile(r"(?<![.\w])(?:sh|echo|error|withEnv|withCredentials|string|pwd|dir|readFile|isUnix)[ (]")
+    assert [] == [body for body in bodies if steps.search(re.sub(r"'''.*?'''", "", body, flags=re.DOTALL))]
