@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export ANKA_CI_VENV = $(VENV)
 
-.PHONY: help demo test lint types bench wheelhouse clean
+.PHONY: help demo test integration lint types bench wheelhouse clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -16,11 +16,17 @@ test: ## the test suite (under 3 minutes on 2 cores)
 	@.ci/venv test
 	@$(BIN)/pytest $(ARGS)
 
-lint: ## ruff, and the schema of the workflow
+integration: ## tests that install packages and run foreign tools
+	@.ci/venv test
+	@$(BIN)/pytest tests/integration $(ARGS)
+
+lint: ## ruff, shellcheck, and the schemas of workflows and actions
 	@.ci/venv lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml actions/*/action.yml
+	@$(BIN)/shellcheck actions/run.sh .ci/venv
 
 types: ## mypy --strict
 	@.ci/venv lint
@@ -32,7 +38,7 @@ bench: ## push and pull one layer of 4 GiB: time and memory (ARGS="--size 512MiB
 
 wheelhouse: ## wheels of anka-ci and all it needs, for machines without a network
 	@.ci/venv server
-	@$(BIN)/python -m pip wheel --quiet --wheel-dir wheelhouse '.[all]'
+	@$(BIN)/python -m pip wheel --quiet --wheel-dir wheelhouse '.[all]' 'hatchling>=1.26'
 	@ls wheelhouse
 
 clean: ## remove what make made

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from anka_ci import __version__, account
-from anka_ci.commands import Command, Parser
+from anka_ci.commands import Command, Parser, begin
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
 from anka_ci.steps import catalog
@@ -77,6 +77,7 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         options = parser.read(rest)
         if getattr(options, "verbose", False):
             console.verbose()
+        begin(options, console)
         return command.main(options, console)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])

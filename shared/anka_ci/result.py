@@ -115,6 +115,7 @@ class Result:
     seconds: float = 0.0
     steps: list[StepResult] = field(default_factory=list)
     error: Mapping[str, object] | None = None
+    summary: bool = True  # whether a report writes a job summary; no part of the document
 
     def emit(self) -> dict[str, object]:
         found: dict[str, object] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -51,16 +51,21 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._known: set[str] = set()
+        self.listener: Callable[[list[str]], None] | None = None
+        """Told of every text that has to be masked when it is learned, so that a CI system can mask it too."""
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: Secret) -> None:
         """Learn one more secret; fewer than three characters would mask ordinary text, so those are left alone."""
-        text = secret.reveal()
+        text, before = secret.reveal(), set(self._known)
         for part in {text, text.strip(), *(line.strip() for line in text.splitlines())}:
             if len(part) >= 3:
                 self._known |= {part, quote(part, safe=""), quote_plus(part), repr(part)[1:-1]}
                 self._known |= _base64_forms(part)
+        learned = self._known - before
+        if learned and self.listener is not None:
+            self.listener(sorted(learned, key=len, reverse=True))
 
     @property
     def values(self) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from anka_ci import account, inputs
+from anka_ci import account, adapter, inputs
 from anka_ci.clock import Clock, SystemClock
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
@@ -114,7 +114,28 @@ def given(options: argparse.Namespace, console: Console, values: Mapping[str, ob
         raise UsageError(f"{where} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise UsageError(f"{where} has to be one JSON object of inputs")
+    if options.report:
+        found = adapter.given(found)
     return {**found, **values}
+
+
+def begin(options: argparse.Namespace, console: Console) -> None:
+    """Tell the CI system that a command begins, before it does anything, where its report wants to know."""
+    name = getattr(options, "report", None)
+    told = getattr(importlib.import_module(REPORTS[name]), "begin", None) if name else None
+    if told is not None:
+        told(console.redactor, console.env)
+
+
+def wants_summary(options: argparse.Namespace, console: Console) -> bool:
+    """Whether a job summary is wanted; also when the other inputs are wrong."""
+    field = next(field for field in inputs.fields(inputs.SharedInputs) if field.key == "summary")
+    try:
+        values = given(options, console, {})
+        asked = options.summary if getattr(options, "summary", None) is not None else values.get("summary")
+        return asked is None or bool(inputs.parse(field, asked))
+    except (UsageError, ValueError):
+        return True
 
 
 def outcome(name: str, work: Callable[[Clock], Result]) -> Result:
@@ -144,5 +165,6 @@ def finish(result: Result, text: str, options: argparse.Namespace, console: Cons
     if result.error is not None:
         console.err(account.of_failure(result.error))
     if options.report:
+        result.summary = wants_summary(options, console)
         importlib.import_module(REPORTS[options.report]).report(result, console.redactor, console.env)
     return result.code

@@ -1,6 +1,6 @@
 """``anka-ci check``: every problem of a pipeline file.
 
-Asks no server and reads no environment, so it says the same everywhere.
+Asks no server and reads no environment but for the inputs that a CI system hands in, so it says the same everywhere.
 """
 
 from __future__ import annotations
@@ -8,26 +8,39 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from anka_ci import account, pipeline
+from anka_ci import inputs, pipeline
+from anka_ci.clock import Clock
+from anka_ci.commands import add_output, finish, given, outcome
 from anka_ci.console import Console
 from anka_ci.pipeline.setting import DEFAULT_FILE
+from anka_ci.result import Result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     parser.usage = f"{parser.prog} [FILE …]"
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"the pipeline files [{DEFAULT_FILE}]")
+    add_output(parser)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
     """Print each file that is right on stdout, and the problems of the others on stderr; 2 when there are any."""
     code = 0
-    for file in options.files or [DEFAULT_FILE]:
-        try:
-            found = pipeline.load(Path(file))
-        except pipeline.PipelineError as error:
-            console.err(account.of_failure(error.emit()))
-            code = error.code
-        else:
-            console.out(f"{file}: {found.name}: {len(found.steps)} steps, nothing wrong\n")
+    for file in options.files or [None]:
+        said: list[str] = []
+
+        def work(clock: Clock, file: str | None = file, said: list[str] = said) -> Result:
+            found = pipeline.load(Path(file or _given(options, console)))
+            said.append(f"{file or found.file}: {found.name}: {len(found.steps)} steps, nothing wrong\n")
+            return Result(name="check", status="done")
+
+        code = finish(outcome("check", work), "".join(said), options, console) or code
     return code
+
+
+def _given(options: argparse.Namespace, console: Console) -> str:
+    """The file that a CI system names, or the usual one. Other inputs are those of a run, and are not looked at."""
+    if not options.report and not options.inputs_file:
+        return DEFAULT_FILE
+    mine, _ = inputs.split_shared(given(options, console, {}))
+    return inputs.bind(pipeline.FileInputs, mine, what="check").file

@@ -1,0 +1,140 @@
+"""Actions as a runner runs them: inputs of any text, outputs, summary, masks and annotations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+NASTY = {
+    "quotes": 'it\'s a "quote" \\ back',
+    "newlines": "first\nsecond\n\nlast",
+    "expression": "${{ github.token }} and ${HOME}",
+    "shell": "`id` $(touch pwned) ; | & > file",
+    "emoji": "🐜 naïve ünïcode",
+    "command": "::error::x\n::add-mask::sonoma\n::set-output name=a::b",
+    "markdown": "<img src=x onerror=1> | **bold** [a](http://b)",
+    "percent": "100% %0A",
+}
+
+
+def test_distribute_tells_outputs_and_a_table_of_nodes(uses, connection):
+    done = uses("actions/distribute", {**connection, "template": "sonoma", "tag": "v1", "group": "ios"})
+    assert 0 == done.code, done.log
+    assert ["node-1", "node-2"] == json.loads(done.outputs["succeeded"])
+    assert "sonoma" == done.outputs["name"]
+    assert "1" == done.outputs["version"]
+    assert "[]" == done.outputs["failed"]
+    assert "anka-ci/result/1" == json.loads(done.outputs["result"])["schema"]
+    assert done.summary.startswith("### ✅ anka-ci distribute: done in ")
+    assert "| node-1 | succeeded |" in done.summary
+    assert "- distribute sonoma:v1 to node-1, node-2\n" in done.summary
+    assert "<details><summary>Plan " in done.summary
+    assert [] == done.errors
+
+
+def test_a_list_and_what_is_not_given_stay_apart(uses, connection):
+    done = uses("actions/list", connection)
+    assert 0 == done.code, done.log
+    assert ["sonoma"] == [row["name"] for row in json.loads(done.outputs["templates"])]
+    assert "| sonoma |" in done.summary
+    empty = uses("actions/list", {**connection, "template": ""})
+    assert 2 == empty.code
+    assert ["::error title=anka-ci list%3A usage::"] == [line[:37] for line in empty.errors]
+    assert "template: is given but empty" in empty.errors[0]
+    assert "given but empty" in empty.summary
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_any_text_arrives_as_it_is_and_is_obeyed_by_nobody(uses, connection, name, tmp_path):
+    text = NASTY[name]
+    done = uses("actions/list", {**connection, "template": text})
+    assert 4 == done.code, done.log
+    error = json.loads(done.outputs["result"])["error"]
+    assert f"no template {text!r}" in error["message"]
+    assert [] == list(tmp_path.rglob("pwned"))
+    assert 1 == len(done.errors)
+    first, last = done.log.splitlines()[0], done.log.splitlines()[-2]
+    token = first.removeprefix("::stop-commands::")
+    assert 32 == len(token)
+    assert [f"::{token}::", done.errors[0]] == [last, done.log.splitlines()[-1]]
+    if name == "markdown":
+        assert "<img" not in done.summary.split("```")[2]
+
+
+def test_a_step_that_falls_short_tells_outputs_error_and_node(uses, connection, server):
+    (server.data / "nodes" / "node-1" / "img_lib").write_text("in the way")
+    done = uses("actions/distribute", {**connection, "template": "sonoma", "nodes": "node-1\nnode-3"})
+    assert 7 == done.code, done.log
+    assert ["node-1"] == json.loads(done.outputs["failed"])
+    assert "❌ anka-ci distribute: failed" in done.summary
+    assert "| node-3 | succeeded |" in done.summary
+    assert "| node-1 | failed | " in done.summary
+    assert "fell-short" in done.errors[0]
+
+
+def test_a_secret_is_masked_first_and_shown_nowhere(uses, connection):
+    secret = "hush hush%1\nsecond line of it"
+    done = uses("actions/list", {**connection, "template": "see hush hush%1", "token": secret})
+    assert 4 == done.code
+    assert {"hush hush%251", "second line of it", "hush%2520hush%25251"} <= set(done.masks)
+    lines = done.log.splitlines()
+    assert [] == [line for line in lines if "hush" in line and not line.startswith("::add-mask::")]
+    assert lines[0].startswith("::add-mask::")
+    shown = json.dumps(done.outputs) + done.summary
+    assert "hush" not in shown
+    assert "see ***" in shown
+    assert set(done.masks) == set(uses("actions/list", connection, env={"ANKA_CI_TOKEN": secret}).masks)
+
+
+def test_the_summary_can_be_switched_off_also_for_a_failure(uses, connection):
+    assert "" == uses("actions/list", {**connection, "summary": "false"}).summary
+    wrong = uses("actions/list", {**connection, "summary": "false", "template": ""})
+    assert (2, "") == (wrong.code, wrong.summary)
+
+
+PIPELINE = """\
+version: 1
+name: Look around
+parameters:
+  template: {help: The template.}
+steps:
+  - use: show
+    with: {template: "${{ params.template }}"}
+  - id: twice
+    run: echo '::warning::not obeyed'
+"""
+
+
+def test_the_root_action_runs_plans_and_checks_a_file(uses, connection, tmp_path):
+    file = tmp_path / "work space" / "a file.yml"
+    file.write_text(PIPELINE)
+    done = uses(".", {**connection, "file": "a file.yml", "set": "template=sonoma"})
+    assert 0 == done.code, done.log
+    assert "done" == done.outputs["status"]
+    assert "v1" == json.loads(done.outputs["outputs"])["show"]["tag"]
+    assert "### ✅ anka-ci Look around: done" in done.summary
+    assert "| ✅ | show | done |" in done.summary
+    lines = done.log.splitlines()
+    assert lines.index("::warning::not obeyed") > lines.index(next(x for x in lines if x.startswith("::stop-commands")))
+    planned = uses(".", {**connection, "file": "a file.yml", "set": "template=sonoma", "command": "plan"})
+    assert (0, "planned") == (planned.code, planned.outputs["status"])
+    checked = uses(".", {"file": "a file.yml", "command": "check"})
+    assert (0, "done") == (checked.code, checked.outputs["status"])
+
+
+def test_a_wrong_file_is_annotated_where_it_is_wrong(uses, tmp_path):
+    file = tmp_path / "work space" / "anka-ci.yml"
+    file.write_text(PIPELINE.replace("use: show", "use: shew"))
+    assert yaml.safe_load(file.read_text())
+    for command in ("check", "run"):
+        done = uses(".", {"command": command})
+        assert 2 == done.code, done.log
+        assert 1 == len(done.errors)
+        assert "file=anka-ci.yml,line=6," in done.errors[0]
+
+
+def test_no_other_command_is_let_in(uses):
+    assert 2 == uses(".", {"command": "serve"}).code
+    assert 2 == uses(".", {"command": ""}).code
