@@ -96,14 +96,17 @@ def _script(run: object) -> str:
 def gist(step: StepResult) -> str:
     """What a step did, in few words."""
     if step.error is not None:
-        return str(step.error["message"]).split("\n")[0]
+        return str(step.error["message"]).split("\n")[0].rstrip(":")
     if step.status not in ("done", "unchanged"):
         return "; ".join(step.notes)
     outputs = step.outputs
     words = [":".join(str(part) for part in (outputs.get("name"), outputs.get("tag")) if part)]
-    words += [str(outputs.get("outcome") or ""), "already here" if outputs.get("already-here") else ""]
+    outcome = outputs.get("outcome") or ("already here" if outputs.get("already-here") else "")
+    words.append("" if outcome == step.status else str(outcome))
     moved = [(text, outputs.get(key)) for key, text in MOVED.items()]
-    words += [f"{text} {show_size(count)}" for text, count in moved if isinstance(count, int)]
+    words += [
+        f"{text} {show_size(count)}" for text, count in moved if isinstance(count, int) and (count or text == "sent")
+    ]
     names = [(text, outputs.get(key)) for key, text in NAMES.items()]
     words += [f"{text} {_few(value)}" for text, value in names if isinstance(value, (list, tuple)) and value]
     for key in ("nodes", "groups", "templates"):

@@ -14,7 +14,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from anka_ci import account, pipeline
+from anka_ci import account, commands, pipeline
+from anka_ci.cli import main as cli_main
 from anka_ci.clock import Cancelled, ManualClock
 from anka_ci.console import Console
 from anka_ci.progress import Progress
@@ -145,6 +146,14 @@ steps:
     assert "worse: the script ended with status 3" == (by_id["worse"].error or {})["message"]
     assert "there is no steps.next.outputs.count, because next was skipped" in str(by_id["needs"].error)
     assert by_id["bad"].error == result.error
+
+
+@pytest.mark.parametrize("tag", ["13.10", "010", "on", "12:30", "0x1F", "1_000", "2024-05-01", "~x", "true"])
+def test_scalars_stay_what_was_written(go, tag):
+    result, _ = go(f"steps: [{{use: show, with: {{template: sonoma, tag: {tag}}}}}]")
+    assert f"no tag {tag!r} in template sonoma" == (result.error or {})["message"]
+    result, _ = go("parameters: {t: x}\nsteps: [{use: show, with: {template: sonoma, tag: '${{ params.t }}'}}]", t=tag)
+    assert f"no tag {tag!r} in template sonoma" == (result.error or {})["message"]
 
 
 def test_a_script_stops_at_its_first_failure_and_tells_its_last_line(go):
@@ -367,6 +376,24 @@ def test_parameters_from_a_file_the_environment_and_options(cli, tmp_path):
     assert "\n010 x=y 3\n" in done.stderr
     inputs = json.dumps({"file": "p.yml", "set": ["a=7", "c=9"]})
     assert "\n7 2 9\n" in cli("run", env={"ANKA_CI_INPUTS": inputs}).stderr
+
+
+def test_a_report_is_given_the_whole_result(server, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a_report_of_files.py").write_text(
+        "from pathlib import Path\n"
+        "def report(result, redactor, env):\n"
+        "    Path(env['WHERE']).write_text(f'{result.name} {result.code} {[step.id for step in result.steps]}')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(commands.REPORTS, "jenkins", "a_report_of_files")
+    monkeypatch.setenv("WHERE", str(tmp_path / "told"))
+    monkeypatch.setenv("ANKA_CI_REGISTRY_URL", server.registry_url)
+    (tmp_path / "p.yml").write_text("version: 1\nname: Look\nsteps: [{use: list}, {use: show, with: {template: no}}]\n")
+    assert 4 == cli_main(["run", str(tmp_path / "p.yml"), "--report", "jenkins"])
+    assert "Look 4 ['list', 'show']" == (tmp_path / "told").read_text()
+    (tmp_path / "p.yml").write_text("version: 1\nsteps: [{use: lst}]\n")
+    assert 2 == cli_main(["run", str(tmp_path / "p.yml"), "--report", "jenkins"])
+    assert "run 2 []" == (tmp_path / "told").read_text()
 
 
 def start(server, folder, *args):

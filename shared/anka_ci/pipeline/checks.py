@@ -178,7 +178,10 @@ class Checker:
                 self.note(place, "name one secret: secrets.NAME")
             else:
                 self.among(path, self.pipeline.secrets, "secret", place)
-        elif used.root != "env":
+        elif used.root == "env":
+            if path and path[0] in self.pipeline.secrets:
+                self.note(place, f"{path[0]} is a secret of the file", f"write secrets.{path[0]}")
+        else:
             self.note(place, f"unknown name {used.root!r}", suggestion(used.root, ROOTS))
 
     def among(self, path: tuple[str, ...], known: Collection[str], noun: str, place: Place) -> None:

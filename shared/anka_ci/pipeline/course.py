@@ -235,7 +235,7 @@ class Course:
         return Scope(
             params=setting.params,
             steps=self.seen,
-            env=setting.env,
+            env={key: text for key, text in setting.env.items() if key not in setting.secrets},
             run=setting.run,
             now=setting.now,
             secrets=shown if secrets or masked else {},

@@ -168,15 +168,16 @@ def condition(text: str) -> list[Expression]:
 
 def references(expression: Expression, known: Iterable[str]) -> list[Reference]:
     """The names that an expression uses; ``ExpressionError`` when it is none. ``known``: see ``_translate``."""
+    source = _translate(expression.source, known)
     try:
-        tree = Parser(_ENVIRONMENT, _translate(expression.source, known), state="variable").parse_expression()
-        _ENVIRONMENT.compile_expression(_translate(expression.source, known))
+        tree = Parser(_ENVIRONMENT, source, state="variable").parse_expression()
+        for kind, there in ((nodes.Filter, _ENVIRONMENT.filters), (nodes.Test, _ENVIRONMENT.tests)):
+            for used in tree.find_all(kind):  # in a branch Jinja itself would notice only when it is taken
+                if used.name not in there:
+                    raise ExpressionError(f"no {kind.__name__.lower()} {used.name!r}")
+        _ENVIRONMENT.compile_expression(source)
     except TemplateSyntaxError as error:
         raise _unreadable(error) from None
-    for kind, there in ((nodes.Filter, _ENVIRONMENT.filters), (nodes.Test, _ENVIRONMENT.tests)):
-        for used in tree.find_all(kind):  # in a branch Jinja itself would notice only when it is taken
-            if used.name not in there:
-                raise ExpressionError(f"no {kind.__name__.lower()} {used.name!r}")
     return list(_names(tree))
 
 
