@@ -147,7 +147,8 @@ class Agent:
         env = launcher.environment(self._home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch)
         env["ANKA_REGISTRY"] = self._registry_url
         argv = [self._anka, "--machine-readable", *words]
-        return launcher.run(argv, env, on_line=heard, cancelled=cancelled or self._stopping, stall=STALL)
+        ends = self._stopping if cancelled is None else cancelled  # a flag that is not set yet is false
+        return launcher.run(argv, env, on_line=heard, cancelled=ends, stall=STALL)
 
 
 def _used(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import subprocess
 from contextlib import contextmanager
 from urllib.request import Request, urlopen
 
@@ -38,6 +39,21 @@ def busy(server, *names):
     finally:
         for lock in locks:
             lock.close()
+
+
+def pulling(server):
+    """The pulls that run against this server."""
+    shown = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in shown.splitlines() if server.registry_url in line and " pull " in line]
+
+
+def until(holds):
+    """Wait until something outside holds, for ten seconds at most."""
+    clock = SystemClock()
+    deadline = Deadline(clock, 10)
+    while not holds():
+        deadline.check("what the test waits for")
+        clock.sleep(0.05)
 
 
 def test_a_group_gets_the_latest_and_only_the_group(anka):
@@ -83,7 +99,8 @@ def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server,
     cancelled = Cancelled()
 
     def tell(event):
-        if isinstance(event, NodeChanged):
+        if isinstance(event, NodeChanged) and not cancelled:
+            until(lambda: pulling(server))
             cancelled.set("SIGTERM")
 
     with busy(server, "node-1"):
@@ -91,6 +108,8 @@ def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server,
             distribute(doors(anka, cancelled=cancelled, tell=tell), nodes="node-1", on_interrupt=on_interrupt)
         request = anka.controller.distribution(caught.value.facts["request-id"])
         assert state == request.nodes["node-1"].state
+        if on_interrupt == "cancel":  # while the node still waits, its child has to end by itself
+            until(lambda: not pulling(server))
     assert request.id == caught.value.outputs["request-id"]
     key = "failed" if on_interrupt == "cancel" else "pending"
     assert ["node-1"] == caught.value.outputs[key]
