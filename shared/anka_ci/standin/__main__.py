@@ -12,15 +12,23 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 from anka_ci.clock import Cancelled
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError
-from anka_ci.standin import local, registry
+from anka_ci.standin import local
 from anka_ci.standin.library import Library
 from anka_ci.standin.local import Desk
 from anka_ci.standin.output import Failure, Reply, Voice
 from anka_ci.standin.remotes import Kept, Remotes
+
+
+def _registry() -> ModuleType:
+    """Imported where it is used: HTTP and TLS take as long to load as all the rest, and most commands need neither."""
+    from anka_ci.standin import registry
+
+    return registry
+
 
 GLOBAL_FLAGS = ("--machine-readable", "-j", "--debug")
 COMMANDS: Mapping[str, Callable[[Desk, list[str]], Reply]] = {
@@ -37,9 +45,9 @@ COMMANDS: Mapping[str, Callable[[Desk, list[str]], Reply]] = {
     "suspend": local.suspend,
     "run": local.run,
     "delete": local.delete,
-    "registry": registry.main,
-    "pull": lambda desk, words: registry.top(desk, "pull", words),
-    "push": lambda desk, words: registry.top(desk, "push", words),
+    "registry": lambda desk, words: _registry().main(desk, words),
+    "pull": lambda desk, words: _registry().top(desk, "pull", words),
+    "push": lambda desk, words: _registry().top(desk, "push", words),
 }
 
 
