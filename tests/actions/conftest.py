@@ -68,7 +68,12 @@ def uses(tmp_path: Path) -> Callable[..., Ended]:
     workspace = tmp_path / "work space"
     workspace.mkdir()
 
-    def run(path: str, with_: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Ended:
+    def run(
+        path: str,
+        with_: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        during: Callable[[subprocess.Popen[str]], None] = lambda process: None,
+    ) -> Ended:
         folder = ROOT / path
         action = yaml.safe_load((folder / "action.yml").read_text())
         inputs = {key: each.get("default", "") for key, each in action["inputs"].items()} | dict(with_ or {})
@@ -89,21 +94,27 @@ def uses(tmp_path: Path) -> Callable[..., Ended]:
         own = {key: evaluate(value, inputs, job) for key, value in step["env"].items()}
         script = tmp_path / "script.sh"
         script.write_text(step["run"])
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
             env={**job, **own, "GITHUB_ACTION_PATH": str(folder)},
             cwd=workspace,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
-        assert "" == done.stderr, "the script puts all into one stream"
+        try:
+            during(process)
+            log, apart = process.communicate(timeout=120)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        assert "" == apart, "the script puts all into one stream"
         told = entries(files["GITHUB_OUTPUT"].read_text())
         steps = {f"${{{{ steps.{step['id']}.outputs.{key} }}}}": value for key, value in told.items()}
         outputs = {key: steps[each["value"]] for key, each in action["outputs"].items() if each["value"] in steps}
-        return Ended(done.returncode, done.stdout, outputs, files["GITHUB_STEP_SUMMARY"].read_text())
+        return Ended(process.returncode, log, outputs, files["GITHUB_STEP_SUMMARY"].read_text())
 
     return run
 

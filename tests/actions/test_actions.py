@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import signal
+import subprocess
+import time
 
 import pytest
 import yaml
@@ -46,9 +50,9 @@ def test_a_list_and_what_is_not_given_stay_apart(uses, connection):
     assert "given but empty" in empty.summary
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", ["newlines", "command", "markdown", "all"])
 def test_any_text_arrives_as_it_is_and_is_obeyed_by_nobody(uses, connection, name, tmp_path):
-    text = NASTY[name]
+    text = NASTY.get(name) or " ".join(NASTY.values())
     done = uses("actions/list", {**connection, "template": text})
     assert 4 == done.code, done.log
     error = json.loads(done.outputs["result"])["error"]
@@ -92,6 +96,46 @@ def test_the_summary_can_be_switched_off_also_for_a_failure(uses, connection):
     assert "" == uses("actions/list", {**connection, "summary": "false"}).summary
     wrong = uses("actions/list", {**connection, "summary": "false", "template": ""})
     assert (2, "") == (wrong.code, wrong.summary)
+
+
+def test_a_template_is_pulled_and_pushed_with_a_description_of_any_text(uses, connection):
+    pulled = uses("actions/pull", {**connection, "template": "sonoma", "tag": "v1"})
+    assert 0 == pulled.code, pulled.log
+    assert "1" == pulled.outputs["version"]
+    text = "\n".join(NASTY.values())
+    pushed = uses("actions/push", {**connection, "template": "sonoma", "tag": "v2", "description": text})
+    assert 0 == pushed.code, pushed.log
+    assert "2" == pushed.outputs["version"]
+    shown = uses("actions/show", {**connection, "template": "sonoma", "tag": "v2"})
+    assert text == shown.outputs["description"]
+    assert [] == shown.errors
+
+
+def test_a_cancelled_job_cancels_what_it_started_and_ends_in_time(uses, connection, server, anka):
+    """The runner signals the process that it started, and that one has become the command."""
+    took: list[float] = []
+
+    def cancel(process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 60
+        while not anka.controller.distributions():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        took.append(time.monotonic())
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        took.append(time.monotonic())
+
+    place = server.data / "nodes" / "node-1" / "vm_lib" / ".locks" / "library"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # another command holds the node's library, so that its pull waits
+        done = uses("actions/distribute", {**connection, "template": "sonoma", "nodes": "node-1"}, during=cancel)
+    assert 130 == done.code, done.log
+    assert took[1] - took[0] < 7.5  # then the runner would send SIGTERM
+    (request,) = anka.controller.distributions()
+    assert request.ended
+    assert done.summary.startswith("### 🛑 anka-ci distribute: interrupted")
+    assert "interrupted" in done.errors[0]
 
 
 PIPELINE = """\
