@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export ANKA_CI_VENV = $(VENV)
 
-.PHONY: help demo test integration lint types bench wheelhouse clean
+.PHONY: help demo test integration render lint types bench wheelhouse clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -16,9 +16,14 @@ test: ## the test suite (under 3 minutes on 2 cores)
 	@.ci/venv test
 	@$(BIN)/pytest $(ARGS)
 
-integration: ## tests that install packages and run foreign tools
+integration: ## other programs against the real server: skopeo, strace, full disks (under 8 minutes; installs them as root)
 	@.ci/venv test
+	@.ci/tools
 	@$(BIN)/pytest tests/integration $(ARGS)
+
+render: ## write the files that are rendered from the steps (ARGS=--check only compares)
+	@.ci/venv server
+	@$(BIN)/anka-ci render $(ARGS)
 
 lint: ## ruff, shellcheck, and the schemas of workflows and actions
 	@.ci/venv lint
@@ -26,7 +31,7 @@ lint: ## ruff, shellcheck, and the schemas of workflows and actions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml actions/*/action.yml
-	@$(BIN)/shellcheck actions/run.sh .ci/venv
+	@$(BIN)/shellcheck actions/run.sh .ci/venv .ci/tools .ci/run
 
 types: ## mypy --strict
 	@.ci/venv lint

@@ -94,8 +94,8 @@ class Front:
             request.writer.output_size = 0
         try:
             return await handler(request, *parts)
-        except ConnectionError:
-            raise
+        except ConnectionError:  # the caller is gone, and hears of nothing any more
+            return web.Response(status=400)
         except Exception:
             logging.getLogger(__name__).exception("%s %s failed", request.method, request.rel_url.path)
             body = emit_fail("the server failed; its log says more")

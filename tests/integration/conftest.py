@@ -1,0 +1,86 @@
+"""What the integration tests share. They run other programs on the real server, and not in the default suite.
+
+`make integration` installs the tools where it can (`.ci/tools`); a test whose tool is missing says so when it skips.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from anka_ci.clock import SystemClock
+
+Serve = Callable[..., "contextlib.AbstractContextManager[Served]"]
+
+
+class Served:
+    """``anka-ci serve`` as a process of its own, ready."""
+
+    def __init__(self, child: subprocess.Popen[bytes], ready: dict[str, str]) -> None:
+        self.child = child
+        self.url = ready["registry_url"]
+        self.anka = ready["anka"]
+        self.data = Path(ready["data"])
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def kill(self) -> None:
+        self.child.kill()
+        self.child.wait()
+
+
+def tool(name: str) -> str:
+    """The path of a program; the test is skipped, with the reason, where it is missing."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: run .ci/tools as root, or install it by hand")
+    return found
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that other processes bring about."""
+    clock = SystemClock()
+    end = clock.monotonic() + seconds
+    while not true():
+        assert clock.monotonic() < end, "it did not come about"
+        clock.sleep(0.01)
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *options: str) -> Iterator[Served]:
+    """Serve ``folder/data`` until the block ends, whatever became of the process by then."""
+    ready = folder / "ready.json"
+    ready.unlink(missing_ok=True)
+    words = ["serve", "--data", str(folder / "data"), "--ready-file", str(ready), *options]
+    with (folder / "serve.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-Im", "anka_ci.cli", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        wait_until(lambda: ready.exists() or child.poll() is not None)
+        assert child.poll() is None, (folder / "serve.log").read_text()
+        yield Served(child, json.loads(ready.read_text()))
+    finally:
+        if child.poll() is None:
+            child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def standin_env(home: Path, registry: str = "") -> dict[str, str]:
+    """The environment of a stand-in with a library of its own."""
+    keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return {**keep, "HOME": str(home), "ANKA_HOME": str(home), "ANKA_REGISTRY": registry}
