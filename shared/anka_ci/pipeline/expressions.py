@@ -172,7 +172,9 @@ def references(expression: Expression, known: Iterable[str]) -> list[Reference]:
     try:
         tree = Parser(_ENVIRONMENT, source, state="variable").parse_expression()
         for kind, there in ((nodes.Filter, _ENVIRONMENT.filters), (nodes.Test, _ENVIRONMENT.tests)):
-            for used in tree.find_all(kind):  # in a branch Jinja itself would notice only when it is taken
+            for used in (
+                each for each in (tree, *tree.find_all(kind)) if isinstance(each, kind)
+            ):  # in a branch Jinja itself would notice only when it is taken
                 if used.name not in there:
                     raise ExpressionError(f"no {kind.__name__.lower()} {used.name!r}")
         _ENVIRONMENT.compile_expression(source)
