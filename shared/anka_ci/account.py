@@ -63,7 +63,9 @@ def of_plan(plan: Mapping[str, object], confirm: str = "--confirm {}") -> str:
 def of_course(result: Result) -> str:
     """What became of a pipeline file: its steps as a table, or what each would do, and how it ended."""
     if result.status == "planned" or any(step.status == "planned" for step in result.steps):
-        return "".join(_planned(step) for step in result.steps)
+        counts = Counter(step.status.replace("-", " ") for step in result.steps)
+        told = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return "".join(_planned(step) for step in result.steps) + f"\n{result.name}: {told}\n"
     rows = [
         {"step": step.id, "status": step.status, "time": seconds(step.seconds), "what happened": gist(step) or "-"}
         for step in result.steps
@@ -82,7 +84,7 @@ def _planned(step: StepResult) -> str:
     elif step.error is not None:
         text = f"failed: {step.error['message']}\n"
     else:
-        text = "\n".join([step.status, *step.notes]) + "\n"
+        text = "\n".join([step.status.replace("-", " "), *step.notes]) + "\n"
     return f"{name}\n" + "".join(f"  {line}".rstrip() + "\n" for line in text.splitlines())
 
 
