@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, Deadline, SystemClock
+from anka_ci.clock import Cancelled, Deadline, ManualClock, SystemClock
 from anka_ci.desk import perform
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
 from anka_ci.result import NodeChanged
@@ -116,9 +116,10 @@ def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server,
 
 
 def test_a_deadline_that_is_over_cancels_the_request(server, anka):
+    clock = ManualClock()
     with busy(server, "node-1"):
-        with pytest.raises(FellShortError, match=r"not done within 1 s; the request was cancelled") as caught:
-            distribute(doors(anka, deadline=Deadline(SystemClock(), 1)), nodes="node-1")
+        with pytest.raises(FellShortError, match=r"not done within 60 s; the request was cancelled") as caught:
+            distribute(doors(anka, clock=clock, deadline=Deadline(clock, 60)), nodes="node-1")
         assert "cancelled" == anka.controller.distribution(caught.value.outputs["request-id"]).nodes["node-1"].state
 
 
@@ -127,6 +128,25 @@ def test_without_waiting_it_only_starts(server, anka):
         done = distribute(anka, nodes="node-1", wait=False)
         assert ([], ["node-1"]) == (done.outputs["succeeded"], done.outputs["pending"])
         assert done.outputs["request-id"] == anka.controller.distributions()[0].id
+
+
+def test_offline_and_foreign_nodes_are_explained_and_the_others_are_done(fleet_as, anka):
+    doors = fleet_as(node_1={"state": "Offline"}, node_2={"host_arch": "amd64"})
+    planned = perform("distribute", {"template": "sonoma", "all": "true"}, doors, plan_only=True)
+    assert ["distribute sonoma:v1 to node-3"] == [action["text"] for action in planned.plan["actions"]]
+    assert any("node-1 will get nothing, so the step will fall short" in note for note in planned.plan["notes"])
+    with pytest.raises(FellShortError, match="failed on 1 of 2 nodes: node-1: the node is offline") as caught:
+        distribute(doors, all="true")
+    outputs = caught.value.outputs
+    assert (["node-3"], ["node-1"], ["node-2"]) == tuple(outputs[key] for key in ("succeeded", "failed", "skipped"))
+    assert [None, None, "v1"] == [node.tag_of(outputs["id"]) for node in anka.controller.nodes()]
+
+
+def test_when_no_node_is_in_reach_nothing_is_sent(fleet_as, anka):
+    with pytest.raises(FellShortError, match=r"the node is inactive \(Inactive \(Invalid License\)\)") as caught:
+        distribute(fleet_as(node_1={"state": "Inactive (Invalid License)"}), nodes="node-1")
+    assert "request-id" not in caught.value.outputs
+    assert [] == anka.controller.distributions()
 
 
 def test_a_template_of_a_foreign_arch_is_sent_nowhere(server, anka):

@@ -1,9 +1,13 @@
 """The step ``evict``: what nodes hold goes from them, only as confirmed, and the registry keeps its own."""
 
+import fcntl
+
 import pytest
 
+from anka_ci.anka import Anka
+from anka_ci.clock import Deadline, ManualClock
 from anka_ci.desk import perform
-from anka_ci.errors import ConfirmationError, NotFoundError, UsageError
+from anka_ci.errors import ConfirmationError, FellShortError, NotFoundError, UsageError
 
 
 def evict(anka, confirm=None, plan_only=False, **inputs):
@@ -54,6 +58,28 @@ def test_what_the_registry_no_longer_has_can_still_go(anka, held):
     assert ["node-1", "node-2"] == evict(anka, digest, all="true").outputs["succeeded"]
     with pytest.raises(NotFoundError, match="no template 'sonoma'"):
         evict(anka, all="true")
+
+
+def test_nodes_that_do_not_tell_are_asked_and_unverified_and_those_out_of_reach_fall_short(anka, held, fleet_as):
+    doors = fleet_as(node_1={"templates": None}, node_2={"state": "Offline"})
+    planned = evict(doors, plan_only=True, all="true").plan
+    assert ["whatever node-1 holds of sonoma, which it does not report"] == [loss["text"] for loss in planned["loses"]]
+    with pytest.raises(FellShortError, match="node-2: the node is offline") as caught:
+        evict(doors, planned["digest"], all="true")
+    outputs = caught.value.outputs
+    keys = ("succeeded", "unverified", "failed", "absent")
+    assert ([], ["node-1"], ["node-2"], ["node-3"]) == tuple(outputs[key] for key in keys)
+
+
+def test_a_node_that_does_not_let_go_in_time_is_named(server, anka, held):
+    clock = ManualClock()
+    doors = Anka(anka.context, clock=clock, deadline=Deadline(clock, 60))
+    digest = evict(anka, plan_only=True, nodes="node-1").plan["digest"]
+    with (server.data / "nodes" / "node-1" / "vm_lib" / ".locks" / "library").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(FellShortError, match=r"not done within 60 s") as caught:
+            evict(doors, digest, nodes="node-1")
+    assert ([], ["node-1"]) == (caught.value.outputs["succeeded"], caught.value.outputs["pending"])
 
 
 @pytest.mark.parametrize(
