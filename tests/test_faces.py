@@ -7,8 +7,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from anka_ci import adapter, cli, document
+from anka_ci import adapter, cli, document, inputs
 from anka_ci.commands import render
+from anka_ci.steps import catalog
 
 ROOT = Path(__file__).parent.parent
 STEPS = {step.name: step for step in adapter.facts()}
@@ -60,6 +61,35 @@ def test_a_file_that_was_not_rendered_is_not_overwritten(copy: Path, capsys: pyt
 def test_outside_a_checkout_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == cli.main(["render", "--checkout", str(tmp_path)])
     assert "is in no checkout of anka-ci" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_has_all_its_faces(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    faces, step = render.faces(), STEPS[name]
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    shown = capsys.readouterr().out
+    action = faces[f"actions/{name}/action.yml"]
+    variable = faces[f"jenkins/vars/{step.groovy()}.groovy"]
+    for field in step.inputs:
+        assert f"--{field.key} " in shown
+        assert f"\n  {field.key}:\n" in action
+        assert f" {inputs.camel(field.name.rstrip('_'))}: ['{field.key}'," in variable
+    assert step.summary in faces[f"jenkins/vars/{step.groovy()}.txt"]
+    assert (
+        name
+        in json.loads(faces["shared/anka-ci.schema.json"])["properties"]["steps"]["items"]["properties"]["use"]["enum"]
+    )
+    assert f"\n## {name}\n" in faces["shared/STEPS.md"]
+
+
+def test_a_step_that_is_not_built_has_no_face() -> None:
+    unbuilt = [name for name in catalog.CATALOG if name not in STEPS]
+    assert unbuilt
+    faces = render.faces()
+    assert [] == [name for name in unbuilt if f"actions/{name}/action.yml" in faces]
+    assert [] == [name for name in unbuilt if f"jenkins/vars/{inputs.camel(name, 'anka')}.groovy" in faces]
+    assert [] == [name for name in unbuilt if f"\n## {name}\n" in faces["shared/STEPS.md"]]
 
 
 @pytest.mark.parametrize("name", STEPS)
