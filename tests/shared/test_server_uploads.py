@@ -60,6 +60,13 @@ def test_a_blob_in_one_request(url: str) -> None:
     assert CONTENT == requests.get(url + reply.headers["Location"], timeout=10).content
 
 
+def test_a_blob_in_one_request_with_another_digest_leaves_nothing(url: str, tmp_path: Path) -> None:
+    query = {"digest": "sha256:" + "0" * 64}
+    reply = requests.post(f"{url}/v2/{NAME}/blobs/uploads/", params=query, data=CONTENT, timeout=10)
+    assert (400, "DIGEST_INVALID") == code(reply)
+    assert [] == list((tmp_path / "data" / "uploads").iterdir())
+
+
 def test_a_blob_in_pieces(url: str) -> None:
     place = begin(url)
     for start in range(0, len(CONTENT), 1_000_000):

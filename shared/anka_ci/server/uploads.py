@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from aiohttp import web
 
-from anka_ci.errors import RefusedError
+from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.artifacts import DIGEST
 from anka_ci.server.blobs import FullError, Incoming
 from anka_ci.server.oci import REPOSITORY, OciError, Routes, answering, aside
@@ -60,7 +60,7 @@ class Uploads:
         try:
             return await self.finish(request, name, upload)
         except BaseException:  # nobody knows the id, so nobody could go on with it
-            with contextlib.suppress(RefusedError, OSError):
+            with contextlib.suppress(AnkaCiError, OSError):
                 self._state.blobs.cancel(upload)
             raise
 
