@@ -9,47 +9,22 @@ import json
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from anka_ci.clock import Cancelled, Clock
-from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, RefusedError, UsageError, suggestion
+from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, UsageError
+from anka_ci.server.groups import Groups, Store
 from anka_ci.server.node import NAME, Agent
 from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
 from anka_ci.wire.node import Group, Node
 
 REMEMBERED = 1000
 """Distributions that are kept; Anka documents no retention."""
-TABLES = (
-    "CREATE TABLE IF NOT EXISTS distributions (id TEXT PRIMARY KEY, requested REAL NOT NULL, document TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS node_groups (id TEXT PRIMARY KEY, name TEXT NOT NULL, document TEXT NOT NULL)",
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS distributions (id TEXT PRIMARY KEY, requested REAL NOT NULL, document TEXT NOT NULL)"
 )
-_GROUPS = uuid.UUID("6a6e4f0e-6d1f-4e5c-9f57-0c2d3f6a7b18")
-
-
-class Store(Protocol):
-    """The part of the server's state that the fleet keeps its own tables in."""
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """One immediate transaction; what it yields has ``execute(sql, parameters)``."""
-
-
-@dataclass(kw_only=True)
-class _Grouped:
-    """A group and the names of its nodes."""
-
-    group: Group
-    nodes: tuple[str, ...] = ()
-
-    def emit(self) -> str:
-        return json.dumps({"group": self.group.emit(), "nodes": list(self.nodes)})
-
-    @classmethod
-    def read(cls, text: str) -> _Grouped:
-        found = json.loads(text)
-        return cls(group=Group.read(found["group"]), nodes=tuple(found["nodes"]))
 
 
 class Fleet:
@@ -76,11 +51,6 @@ class Fleet:
                 raise UsageError(f"{name!r} is no name of a node", hint=hint)
         if len({name.lower() for name in names}) != len(names):
             raise UsageError("two nodes have the same name", hint="letter case does not tell them apart")
-        for group, members in groups.items():
-            for member in members:
-                if member not in names:
-                    hint = suggestion(member, names) or "give the server nodes, such as --nodes 3"
-                    raise UsageError(f"the group {group!r} names the unknown node {member!r}", hint=hint)
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
@@ -91,16 +61,10 @@ class Fleet:
             for name in names
         }
         with store.transaction() as db:
-            for table in TABLES:
-                db.execute(table)
+            db.execute(TABLE)
             rows = db.execute("SELECT document FROM distributions ORDER BY requested, rowid").fetchall()
-            kept = db.execute("SELECT document FROM node_groups ORDER BY name").fetchall()
         self._distributions = {found.id: found for found in (_restore(row[0]) for row in rows)}
-        self._groups = {found.group.id: found for found in (_Grouped.read(row[0]) for row in kept)}
-        for name, members in groups.items():
-            old = next((found.group for found in self._groups.values() if found.group.name == name), None)
-            kept_or_new = old or Group(id=str(uuid.uuid5(_GROUPS, name)), name=name)
-            self._save_group(_Grouped(group=kept_or_new, nodes=tuple(dict.fromkeys(members))))
+        self._groups = Groups(store, groups, names)
 
     def start(self, registry_url: str) -> None:
         """Start the nodes; returns when each has said what it holds. Unfinished distributions are taken up again."""
@@ -133,51 +97,26 @@ class Fleet:
 
     def groups(self) -> list[Group]:
         with self._lock:
-            return [found.group for found in self._groups.values()]
+            return self._groups.all()
 
     def add_group(self, name: str, description: str = "", fallback_group_id: str | None = None) -> Group:
         """Make a group. ``RefusedError`` when there is one of that name."""
         with self._lock:
-            self._free_name(name)
-            if fallback_group_id is not None:
-                self._group(fallback_group_id)
-            group = Group(id=str(uuid.uuid4()), name=name, description=description, fallback_group_id=fallback_group_id)
-            self._save_group(_Grouped(group=group))
-            return group
+            return self._groups.add(name, description, fallback_group_id)
 
     def change_group(self, group_id: str, **changes: Any) -> Group:
         """Change a group's ``name``, ``description`` or ``fallback_group_id``."""
         with self._lock:
-            found = self._group(group_id)
-            if changes.get("name", found.group.name) != found.group.name:
-                self._free_name(changes["name"])
-            if changes.get("fallback_group_id"):
-                self._group(changes["fallback_group_id"])
-            changed = _Grouped(group=replace(found.group, **changes), nodes=found.nodes)
-            self._save_group(changed)
-            return changed.group
-
-    def _free_name(self, name: str) -> None:
-        if any(found.group.name == name for found in self._groups.values()):
-            raise RefusedError(f"Group {name} already exists")
+            return self._groups.change(group_id, **changes)
 
     def delete_group(self, group_id: str) -> None:
         with self._lock:
-            self._group(group_id)
-            with self._store.transaction() as db:
-                db.execute("DELETE FROM node_groups WHERE id = ?", (group_id,))
-            del self._groups[group_id]
-            for found in list(self._groups.values()):
-                if found.group.fallback_group_id == group_id:
-                    self._save_group(_Grouped(group=replace(found.group, fallback_group_id=None), nodes=found.nodes))
+            self._groups.delete(group_id)
 
     def regroup(self, group_ids: Iterable[str], node_ids: Iterable[str], *, member: bool) -> None:
         """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
         with self._lock:
-            nodes = [self._agent(node_id).name for node_id in node_ids]
-            for found in [self._group(group_id) for group_id in group_ids]:
-                others = [name for name in found.nodes if name not in nodes]
-                self._save_group(_Grouped(group=found.group, nodes=tuple(others + (nodes if member else []))))
+            self._groups.regroup(group_ids, [self._agent(node_id).name for node_id in node_ids], member=member)
 
     # distributions
 
@@ -194,7 +133,7 @@ class Fleet:
         with self._lock:
             targets = list(self._agents)
             if group_id is not None:
-                members = self._group(group_id).nodes
+                members = self._groups.members(group_id)
                 targets = [name for name in targets if name in members]
             if node_ids is not None:
                 wanted = [self._agent(node_id).name for node_id in node_ids]
@@ -319,13 +258,6 @@ class Fleet:
             )
         self._distributions[request.id] = request
 
-    def _save_group(self, found: _Grouped) -> None:
-        with self._store.transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO node_groups VALUES (?, ?, ?)", (found.group.id, found.group.name, found.emit())
-            )
-        self._groups[found.group.id] = found
-
     def _forget_old(self) -> None:
         ended = [request.id for request in self._distributions.values() if request.ended]
         for request_id in ended[: max(0, len(self._distributions) - REMEMBERED)]:
@@ -338,14 +270,9 @@ class Fleet:
             raise NotFoundError("node", node_id, known=self._agents)
         return self._agents[node_id]
 
-    def _group(self, group_id: str) -> _Grouped:
-        if group_id not in self._groups:
-            raise NotFoundError("group", group_id, known=self._groups)
-        return self._groups[group_id]
-
     def _node(self, agent: Agent) -> Node:
         with self._lock:
-            groups = tuple(found.group for found in self._groups.values() if agent.name in found.nodes)
+            groups = self._groups.of(agent.name)
         return agent.node(groups)
 
 

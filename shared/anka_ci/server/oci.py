@@ -121,11 +121,11 @@ class Oci:
 
     async def manifest(self, request: web.BaseRequest, name: str, reference: str) -> web.StreamResponse:
         """A version's or an artifact's manifest; the GET of a version counts as a pull of it."""
-        if self._state.tags(name) is None:
+        if await aside(self._state.tags, name) is None:
             artifact = await aside(self._state.artifacts.get, name, reference)
             headers = {"Docker-Content-Digest": artifact.digest, "Content-Type": artifact.type}
             return web.Response(body=artifact.content, headers=headers)
-        content, digest, tag = self._state.manifest(name, reference)
+        content, digest, tag = await aside(self._state.manifest, name, reference)
         if request.method == "GET":
             await aside(self._state.pulled, name, tag)
         headers = {"Docker-Content-Digest": digest, "Content-Type": MANIFEST_TYPE}
@@ -188,7 +188,7 @@ class Oci:
 
     async def delete_manifest(self, request: web.BaseRequest, name: str, reference: str) -> web.StreamResponse:
         """Remove an artifact by digest, or one of its tags. A template's versions hang together: they are reverted."""
-        if self._state.tags(name) is not None:
+        if await aside(self._state.tags, name) is not None:
             raise OciError(405, "UNSUPPORTED", "a template's versions are removed by DELETE /registry/revert")
         await aside(self._state.artifacts.delete, name, reference)
         await aside(self._state.collect)
@@ -196,7 +196,7 @@ class Oci:
 
     async def tags(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         """The tags in order of their text; ``n`` and ``last`` give them in pages."""
-        found = self._state.tags(name)
+        found = await aside(self._state.tags, name)
         tags = sorted(await aside(self._state.artifacts.tags, name) if found is None else found)
         last, most = request.query.get("last"), request.query.get("n", "")
         if last is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from anka_ci.clock import Clock
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.server.artifacts import Artifacts
 from anka_ci.server.blobs import Blobs
+from anka_ci.server.shown import shown
 from anka_ci.wire.manifest import Manifest, oci_tag
 from anka_ci.wire.template import Template, Version
 
@@ -183,7 +184,7 @@ class State:
         """Every template with its versions."""
         with self._lock:
             rows = self._rows("SELECT * FROM templates ORDER BY name, id")
-            return [_template(row, self._versions(row["id"])) for row in rows]
+            return [shown(row, self._versions(row["id"])) for row in rows]
 
     def template(self, template_id: str) -> Template:
         """One template; ``NotFoundError`` when there is none."""
@@ -191,7 +192,7 @@ class State:
             rows = self._rows("SELECT * FROM templates WHERE lower(id) = ?", template_id.lower())
             if not rows:
                 raise NotFoundError("template", template_id)
-            return _template(rows[0], self._versions(template_id))
+            return shown(rows[0], self._versions(template_id))
 
     def tags(self, repository: str) -> list[str] | None:
         """The OCI tags of a template's repository; None when it is not one."""
@@ -281,37 +282,3 @@ class State:
             if manifest is not None:
                 used |= {manifest.config_digest, *(layer.digest for layer in manifest.layers)}
         return used
-
-
-def _template(row: sqlite3.Row, versions: Sequence[sqlite3.Row]) -> Template:
-    found: list[Version] = []
-    sizes: dict[str, int] = {}
-    for each in versions:
-        manifest = Manifest.read(each["manifest"])
-        assert manifest is not None
-        sizes |= {layer.file: layer.size for layer in manifest.layers}
-        nvram = manifest.of_role("nvram")
-        found.append(
-            Version(
-                number=each["number"],
-                tag=each["tag"],
-                images=tuple(layer.file for layer in manifest.of_role("disk")),
-                state_files=tuple(layer.file for layer in manifest.of_role("state")),
-                config_file=f"{row['id']}.yaml",
-                nvram=nvram[0].file if nvram else "",
-                description=manifest.description,
-                size=sum(layer.size for layer in manifest.layers),
-                last_pull=int(each["pulled"] or 0),
-                last_push=int(each["created"]),
-                creation_date=int(each["created"]),
-            )
-        )
-    return Template(
-        id=row["id"],
-        name=row["name"],
-        versions=tuple(found),
-        size=sum(sizes.values()),
-        arch=row["arch"],
-        last_pull=max((version.last_pull or 0 for version in found), default=0),
-        last_push=max((version.last_push or 0 for version in found), default=0),
-    )
