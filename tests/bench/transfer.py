@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from anka_ci.inputs import size
@@ -42,13 +43,13 @@ def main() -> int:
 def bench(folder: Path, count: int) -> None:
     """One round: make the layer, measure the limit, push it, pull it into another library."""
     folder.mkdir()
-    rows: list[tuple[str, float, float]] = []
+    rows: list[tuple[str, Cost]] = []
     with Served(folder / "data") as served:
 
         def anka(home: str, *words: str) -> float:
-            seconds, peak = served.anka(folder / home, *words)
-            rows.append((" ".join(words[:2]), seconds, peak))
-            return seconds
+            cost = served.anka(folder / home, *words)
+            rows.append((" ".join(words[:2]), cost))
+            return cost.seconds
 
         anka("one", "create", "vm")
         anka("one", "start", "vm")
@@ -61,17 +62,19 @@ def bench(folder: Path, count: int) -> None:
         copied, hashed = limit(layer, folder / "copy")
         pushed = anka("one", "registry", "push", "--tag", "t", "vm")
         pulled = anka("two", "registry", "pull", "--tag", "t", "vm")
-    report(rows, layer.stat().st_size, copied, hashed, served.peak)
+    report(rows, layer.stat().st_size, copied, hashed, served.cost)
     print(f"\nratio to the limit: push {pushed / (copied + hashed):.2f}, pull {pulled / (copied + hashed):.2f}\n")
 
 
-def report(rows: list[tuple[str, float, float]], count: int, copied: float, hashed: float, server: float) -> None:
-    print(f"{'':24}{'seconds':>9}{'MiB/s':>9}{'peak MiB':>10}")
+def report(rows: list[tuple[str, Cost]], count: int, copied: float, hashed: float, server: Cost) -> None:
+    print(f"{'':24}{'seconds':>9}{'MiB/s':>9}{'CPU s':>9}{'peak MiB':>10}")
+    for name, seconds in (("copy + fsync", copied), ("SHA-256", hashed), ("limit: both", copied + hashed)):
+        print(f"{name:24}{seconds:9.2f}{count / MIB / seconds:9.0f}")
     names = {"describe vm": "commit (tar + SHA-256)", "registry push": "push", "registry pull": "pull"}
-    limits = [("copy + fsync", copied, 0.0), ("SHA-256", hashed, 0.0), ("limit: both", copied + hashed, 0.0)]
-    for name, seconds, peak in [*limits, *((names.get(name, name), *more) for name, *more in rows)]:
-        print(f"{name:24}{seconds:9.2f}{count / MIB / seconds:9.0f}{f'{peak:10.0f}' if peak else ''}")
-    print(f"{'server':42}{server:10.0f}")
+    for name, cost in rows:
+        rate = count / MIB / cost.seconds
+        print(f"{names.get(name, name):24}{cost.seconds:9.2f}{rate:9.0f}{cost.cpu:9.2f}{cost.peak:10.0f}")
+    print(f"{'server, for both':42}{server.cpu:9.2f}{server.peak:10.0f}")
 
 
 def fill(file: Path, count: int) -> None:
@@ -109,12 +112,28 @@ def timed(call: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a process took: seconds on the wall and of CPU, and its resident memory at most, in MiB."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def ended(child: subprocess.Popen[bytes], started: float) -> Cost:
+    """Wait for a process."""
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(seconds=time.monotonic() - started, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss / DIVISOR)
+
+
 class Served:
-    """``anka-ci serve`` as a process; ``peak`` is its resident memory at most, in MiB, once it has ended."""
+    """``anka-ci serve`` as a process; ``cost`` is what it took, once it has ended."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self.peak = 0.0
+        self.cost = Cost(seconds=0, cpu=0, peak=0)
 
     def __enter__(self) -> Served:
         ready = self._data.with_name("ready.json")
@@ -131,20 +150,17 @@ class Served:
 
     def __exit__(self, *exc: object) -> None:
         self._child.terminate()
-        _, status, used = os.wait4(self._child.pid, 0)
-        self._child.returncode = os.waitstatus_to_exitcode(status)
-        self.peak = used.ru_maxrss / DIVISOR
+        self.cost = ended(self._child, time.monotonic())
 
-    def anka(self, home: Path, *words: str) -> tuple[float, float]:
-        """Run the stand-in; seconds and peak resident memory in MiB."""
+    def anka(self, home: Path, *words: str) -> Cost:
+        """Run the stand-in."""
         environment = {"PATH": os.defpath, "ANKA_HOME": str(home)}
         started = time.monotonic()
         child = subprocess.Popen([self._anka, *words], env=environment, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        cost = ended(child, started)
         if child.returncode:
             raise SystemExit(f"anka {' '.join(words)} ended with {child.returncode}")
-        return time.monotonic() - started, used.ru_maxrss / DIVISOR
+        return cost
 
 
 if __name__ == "__main__":
