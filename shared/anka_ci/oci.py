@@ -6,44 +6,29 @@ blob is checked against its digest while it is written. Source: https://github.c
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
 import json
 import os
 import queue
-import random
-import ssl
 import threading
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
-from anka_ci import auth
-from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.connection import BLOCK, LARGEST, SLICE, TIMEOUT, TRIES, Connection, Moved, Reply, Source
+from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UnreachableError
 from anka_ci.flush import Flusher
 from anka_ci.wire.manifest import MANIFEST_TYPE
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
 
-BLOCK = 1 << 20
-SLICE = 8 << 20
-"""Bytes handed to the kernel at once when sending; progress and cancellation are looked at in between."""
 BUFFERS = 4
-TRIES = 5
-TIMEOUT = 60.0
-"""Seconds without a byte after which a connection counts as dead."""
 SLOWEST = 20e6
 """Bytes a second that a registry is trusted to check a finished upload with, at the least."""
-LARGEST_MANIFEST = 4 << 20
-LARGEST_CONTENT = 64 << 20
+LARGEST_CONTENT = LARGEST
 """Bytes of a blob that is fetched into memory: configurations and nvram only."""
-
-Moved = Callable[[int], None]
-"""Called with the number of bytes that have just gone over the wire."""
 
 
 def _nobody(count: int) -> None:
@@ -59,19 +44,18 @@ class Oci:
 
     def __init__(self, url: str, anka: Anka) -> None:
         self.url = url.rstrip("/")
-        self._parts = urlsplit(self.url)
         self._anka = anka
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection = Connection(self.url, anka)
 
     def manifest_digest(self, repository: str, reference: str) -> str | None:
         """A manifest's digest, None when there is none; does not count as a pull."""
-        reply = self._call("HEAD", self._manifest(repository, reference), known=(200, 404))
+        reply = self._connection.call("HEAD", self._manifest(repository, reference), known=(200, 404))
         return reply.headers.get("Docker-Content-Digest") if reply.status == 200 else None
 
     def manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
         """A manifest and its digest; the registry counts this as a pull."""
         path = self._manifest(repository, reference)
-        reply = self._call("GET", path, headers={"Accept": MANIFEST_TYPE}, known=(200, 404))
+        reply = self._connection.call("GET", path, headers={"Accept": MANIFEST_TYPE}, known=(200, 404))
         if reply.status == 404:
             raise NotFoundError("manifest", f"{repository}:{reference}", where=self.url)
         digest = "sha256:" + hashlib.sha256(reply.content).hexdigest()
@@ -88,17 +72,19 @@ class Oci:
         headers = {"Content-Type": MANIFEST_TYPE, "If-None-Match": "*"}
         if replaces is not None:
             headers = {"Content-Type": MANIFEST_TYPE, "If-Match": f'"{replaces}"'}
-        reply = self._call("PUT", self._manifest(repository, reference), headers=headers, body=content, known=(201,))
+        reply = self._connection.call(
+            "PUT", self._manifest(repository, reference), headers=headers, body=content, known=(201,)
+        )
         return int(reply.headers.get("Anka-Ci-Version", "-1"))
 
     def blob_size(self, repository: str, digest: str) -> int | None:
         """Bytes of a blob, None when it is not there; the registry keeps it for the push that asked."""
-        reply = self._call("HEAD", self._blob(repository, digest), known=(200, 404))
+        reply = self._connection.call("HEAD", self._blob(repository, digest), known=(200, 404))
         return int(reply.headers.get("Content-Length", "0")) if reply.status == 200 else None
 
     def content(self, repository: str, digest: str) -> bytes:
         """A small blob, in memory."""
-        reply = self._call("GET", self._blob(repository, digest), known=(200, 404))
+        reply = self._connection.call("GET", self._blob(repository, digest), known=(200, 404))
         if reply.status == 404:
             raise NotFoundError("blob", digest, where=self.url)
         if "sha256:" + hashlib.sha256(reply.content).hexdigest() != digest:
@@ -111,7 +97,7 @@ class Oci:
         if self.blob_size(repository, digest) is None:
             path = f"{self._uploads(repository)}?digest={quote(digest)}"
             headers = {"Content-Type": "application/octet-stream"}
-            self._call("POST", path, headers=headers, body=content, known=(201,))
+            self._connection.call("POST", path, headers=headers, body=content, known=(201,))
         return digest
 
     # a layer on its way up
@@ -142,7 +128,7 @@ class Oci:
                 failed = 1 if sent - before >= SLICE else failed + 1  # who gets on has not failed
                 if failed >= TRIES:
                     raise
-                self._pause(failed)
+                self._connection.pause(failed)
                 if self.blob_size(repository, digest) is not None:  # only the answer was lost
                     ticket.unlink(missing_ok=True)
                     return sent
@@ -164,24 +150,24 @@ class Oci:
                 "Content-Range": f"{offset}-{size - 1}",
             }
             with file.open("rb") as source:
-                reply = self._once("PATCH", location, headers, _Source(source.fileno(), offset, size, moved))
+                reply = self._connection.once("PATCH", location, headers, Source(source.fileno(), offset, size, moved))
             if reply.status == 404:
                 raise _StaleError(f"the upload was not taken up again: {reply.said()}")
             if reply.status in (409, 416):  # the connection before this one was not quite dead yet
                 raise UnreachableError(f"{self.url}: the upload is at another place: {reply.said()}")
-            self._check("PATCH", location, reply, (202,))
+            self._connection.check("PATCH", location, reply, (202,))
             location = urljoin(location, reply.headers.get("Location", location))
         joint = "&" if urlsplit(location).query else "?"
         last = f"{location}{joint}digest={quote(digest)}"
-        reply = self._once("PUT", last, {"Content-Length": "0"}, timeout=TIMEOUT + size / SLOWEST)
+        reply = self._connection.once("PUT", last, {"Content-Length": "0"}, timeout=TIMEOUT + size / SLOWEST)
         if reply.status in (400, 404, 416):
             raise _StaleError(f"the registry did not take the bytes: {reply.said()}")
-        self._check("PUT", last, reply, (201,))
+        self._connection.check("PUT", last, reply, (201,))
         ticket.unlink(missing_ok=True)
 
     def _begin(self, repository: str, digest: str, ticket: Path) -> tuple[str, int]:
         path = self._uploads(repository)
-        reply = self._call("POST", path, headers={"Content-Length": "0"}, known=(202,))
+        reply = self._connection.call("POST", path, headers={"Content-Length": "0"}, known=(202,))
         location = urljoin(urljoin(self.url, path), reply.headers.get("Location", ""))
         ticket.write_text(json.dumps({"registry": self.url, "digest": digest, "location": location}), encoding="utf-8")
         return location, 0
@@ -191,11 +177,11 @@ class Oci:
         try:
             found = json.loads(ticket.read_text(encoding="utf-8"))
             location = str(found["location"])
-            if (found["registry"], found["digest"]) != (self.url, digest) or not self._ours(location):
+            if (found["registry"], found["digest"]) != (self.url, digest) or not self._connection.ours(location):
                 return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        reply = self._call("GET", location, known=(204, 200, 404))
+        reply = self._connection.call("GET", location, known=(204, 200, 404))
         if reply.status == 404:
             return None
         if "Upload-Offset" in reply.headers:
@@ -232,7 +218,7 @@ class Oci:
                 failed = 1 if received - before >= SLICE else failed + 1
                 if failed >= TRIES:
                     raise
-                self._pause(failed)
+                self._connection.pause(failed)
                 continue
             if found == digest:
                 return received
@@ -247,9 +233,9 @@ class Oci:
             if there < size:
                 headers = {"Range": f"bytes={there}-"} if there else {}
                 path = self._blob(repository, digest)
-                with self._stream("GET", path, headers) as reply:
+                with self._connection.stream("GET", path, headers) as reply:
                     if reply.status not in (200, 206):
-                        self._check("GET", path, _Reply(reply.status, reply.headers, reply.read(1 << 16)), ())
+                        self._connection.check("GET", path, Reply(reply.status, reply.headers, reply.read(1 << 16)), ())
                     total = reply.headers.get("Content-Range", "").rpartition("/")[2]
                     length = int(total or reply.headers.get("Content-Length") or -1)
                     if length != size:
@@ -274,7 +260,7 @@ class Oci:
             try:
                 got = reply.readinto(buffer[: min(len(buffer), left)])
             except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from error
+                raise self._connection.unreachable(error) from error
             if not got:
                 raise UnreachableError(f"{self.url}: the connection ended {left} bytes early", url=self.url)
             rest = buffer[:got]
@@ -285,230 +271,18 @@ class Oci:
             left -= got
             moved(got)
 
-    # requests
-
     def _manifest(self, repository: str, reference: str) -> str:
-        return f"{self._parts.path}/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
+        return f"{self._connection.prefix}/v2/{quote(repository)}/manifests/{quote(reference, safe=':')}"
 
     def _blob(self, repository: str, digest: str) -> str:
-        return f"{self._parts.path}/v2/{quote(repository)}/blobs/{quote(digest, safe=':')}"
+        return f"{self._connection.prefix}/v2/{quote(repository)}/blobs/{quote(digest, safe=':')}"
 
     def _uploads(self, repository: str) -> str:
-        return f"{self._parts.path}/v2/{quote(repository)}/blobs/uploads/"
-
-    def _ours(self, location: str) -> bool:
-        found = urlsplit(urljoin(self.url, location))
-        return (found.scheme, found.netloc) == (self._parts.scheme, self._parts.netloc)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        known: tuple[int, ...],
-    ) -> _Reply:
-        """One small request with its retries; all of ours may be repeated without harm."""
-        given = dict(headers or {})
-        if body:
-            given["Content-Length"] = str(len(body))
-        for attempt in range(1, TRIES + 1):
-            self._anka.cancelled.check(f"{method} {self.url}")
-            self._anka.deadline.check(f"{method} {self.url}")
-            try:
-                reply = self._once(method, path, given, body)
-                self._check(method, path, reply, known)
-                return reply
-            except UnreachableError:
-                if attempt == TRIES:
-                    raise
-                self._pause(attempt)
-        raise AssertionError("the loop returns or raises")
-
-    def _once(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes | _Source = b"",
-        timeout: float = TIMEOUT,
-    ) -> _Reply:
-        with self._stream(method, path, headers, body, timeout) as reply:
-            try:
-                content = b"" if method == "HEAD" else reply.read(LARGEST_CONTENT + 1)
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from error
-        if len(content) > LARGEST_CONTENT:
-            raise RefusedError(f"{method} {self.url}{path}: more than {LARGEST_CONTENT >> 20} MiB came back")
-        return _Reply(reply.status, reply.headers, content)
-
-    @contextlib.contextmanager
-    def _stream(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes | _Source = b"",
-        timeout: float = TIMEOUT,
-    ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request and hand out the reply; the connection is kept only when the reply was read to its end."""
-        connection, prefix = self._open(timeout)
-        target = urlsplit(urljoin(self.url + "/", path))
-        wanted = prefix + target.path + (f"?{target.query}" if target.query else "")
-        clean = False
-        try:
-            try:
-                connection.putrequest(method, wanted, skip_accept_encoding=True)
-                for key, value in {**auth.headers(self._anka.context), **headers}.items():
-                    connection.putheader(key, value)
-                connection.endheaders()
-                broken = self._send(connection, body)
-                try:
-                    reply = connection.getresponse()
-                except (OSError, http.client.HTTPException) as error:
-                    raise broken or error from None
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from error
-            if reply.status not in (200, 201, 202, 204, 206, 400, 404, 409, 412, 416):
-                content = reply.read(1 << 16)
-                self._check(method, path, _Reply(reply.status, reply.headers, content), ())
-            yield reply
-            clean = reply.isclosed() and broken is None
-        finally:
-            if not clean:
-                self._close()
-
-    def _send(self, connection: http.client.HTTPConnection, body: bytes | _Source) -> OSError | None:
-        """Send a body. A connection that breaks may still hold the reason as a reply, so that is read first."""
-        try:
-            if isinstance(body, bytes):
-                if body:
-                    connection.send(body)
-                return None
-            while body.offset < body.end:
-                self._anka.cancelled.check("pushing")
-                body.send(connection.sock)
-        except OSError as error:
-            return error
-        return None
-
-    def _open(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-        """The open connection, and what stands before a path: a plain proxy wants the whole URL."""
-        parts, proxy = self._parts, self._proxy()
-        prefix = f"{parts.scheme}://{parts.netloc}" if proxy and parts.scheme == "http" else ""
-        if self._connection is None:
-            host, port = parts.hostname or "", parts.port
-            if proxy:
-                host, port = proxy.hostname or "", proxy.port
-            if parts.scheme == "https":
-                try:
-                    secure = ssl.create_default_context(cafile=self._anka.context.ca)
-                except OSError as error:
-                    raise UnreachableError(f"{self.url}: {error}", hint="check the CA file") from error
-                self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=secure)
-                if proxy:
-                    self._connection.set_tunnel(parts.hostname or "", parts.port or 443)
-            else:
-                self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
-        self._connection.timeout = timeout
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout)
-        return self._connection, prefix
-
-    def _proxy(self) -> urllib.parse.SplitResult | None:
-        found = self._anka.context.proxy
-        if not found and not urllib.request.proxy_bypass(self._parts.hostname or ""):
-            found = urllib.request.getproxies().get(self._parts.scheme)
-        return urlsplit(found) if found else None
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _check(self, method: str, path: str, reply: _Reply, known: tuple[int, ...]) -> None:
-        """Raise for every status that the caller does not know what to do with."""
-        status = reply.status
-        if status in known:
-            return
-        asked, said = f"{method} {urljoin(self.url, urlsplit(path).path)}", reply.said()
-        error: AnkaCiError
-        if status in (401, 403):
-            error = NotAuthorisedError(f"{asked}: not permitted ({status}): {said}", hint="check the sign-in")
-        elif status == 404:
-            hint = "is it a registry that speaks /v2/?"
-            error = NotFoundError("call", asked, where=self.url, hint=hint)
-        elif status == 507:
-            error = RefusedError(f"{asked}: {said}", hint="make room on the registry's disk, then go on")
-        elif status >= 500 or status in (408, 425, 429):
-            error = UnreachableError(f"{asked}: server error {status}: {said}", hint="see the server's log")
-        elif 300 <= status < 400:
-            error = UnreachableError(f"{asked}: redirected ({status})", hint="name the final address")
-        else:
-            error = RefusedError(f"{asked}: {said or status}", said=said, status=status)
-        raise error
-
-    def _pause(self, attempt: int) -> None:
-        seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-        self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
-
-    def _unreachable(self, error: BaseException) -> UnreachableError:
-        self._close()
-        said = str(error) or type(error).__name__
-        return UnreachableError(f"{self.url}: {said}", hint="is it running, and is the address right?", url=self.url)
+        return f"{self._connection.prefix}/v2/{quote(repository)}/blobs/uploads/"
 
 
 class _StaleError(AnkaCiError):
     """An unfinished upload that is gone, or is not what the ticket says."""
-
-
-class _Reply:
-    """A reply that was read to its end."""
-
-    def __init__(self, status: int, headers: http.client.HTTPMessage, content: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
-
-    def said(self) -> str:
-        """The registry's own words, shortened."""
-        try:
-            text = str(json.loads(self.content)["errors"][0]["message"])
-        except (ValueError, LookupError, TypeError):
-            text = " ".join(self.content.decode("utf-8", "replace").split())
-        return text[:300]
-
-
-class _Source:
-    """The bytes of an open file from ``offset`` to ``end``, on their way into a socket."""
-
-    def __init__(self, file: int, offset: int, end: int, moved: Moved) -> None:
-        self._file = file
-        self.offset = offset
-        self.end = end
-        self._moved = moved
-        self._buffer: memoryview | None = None
-
-    def send(self, sock: object) -> None:
-        """Send the next slice; without a copy through this process where the socket is a plain one."""
-        count, before = min(SLICE, self.end - self.offset), self.offset
-        try:
-            if isinstance(sock, ssl.SSLSocket):
-                self._buffer = self._buffer or memoryview(bytearray(BLOCK))
-                got = os.preadv(self._file, [self._buffer[:count]], before)
-                sock.sendall(self._buffer[:got])
-                self.offset += got
-            else:
-                with open(self._file, "rb", closefd=False, buffering=0) as source:
-                    try:
-                        sock.sendfile(source, before, count)  # type: ignore[attr-defined]
-                    finally:  # some of it may have gone out before the connection broke
-                        self.offset = max(before, source.tell())
-        finally:
-            self._moved(self.offset - before)
-        if self.offset == before:
-            raise RefusedError("the layer became shorter while it was sent")
 
 
 class _Hasher:

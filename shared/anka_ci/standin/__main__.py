@@ -16,9 +16,9 @@ from types import FrameType, ModuleType
 
 from anka_ci.clock import Cancelled
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError
-from anka_ci.standin import local
+from anka_ci.standin import life, local
+from anka_ci.standin.desk import Desk
 from anka_ci.standin.library import Library
-from anka_ci.standin.local import Desk
 from anka_ci.standin.output import Failure, Reply, Voice
 from anka_ci.standin.remotes import Kept, Remotes
 
@@ -35,16 +35,16 @@ COMMANDS: Mapping[str, Callable[[Desk, list[str]], Reply]] = {
     "version": local.version,
     "license": local.license,
     "config": local.config,
-    "create": local.create,
+    "create": life.create,
     "list": local.list_,
     "show": local.show,
     "describe": local.describe,
-    "clone": local.clone,
-    "start": local.start,
-    "stop": local.stop,
-    "suspend": local.suspend,
-    "run": local.run,
-    "delete": local.delete,
+    "clone": life.clone,
+    "start": life.start,
+    "stop": life.stop,
+    "suspend": life.suspend,
+    "run": life.run,
+    "delete": life.delete,
     "registry": lambda desk, words: _registry().main(desk, words),
     "pull": lambda desk, words: _registry().top(desk, "pull", words),
     "push": lambda desk, words: _registry().top(desk, "push", words),

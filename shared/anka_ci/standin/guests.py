@@ -18,8 +18,10 @@ from typing import Any
 from anka_ci import process
 from anka_ci.clock import Cancelled
 from anka_ci.standin import layers
-from anka_ci.standin.library import Library, Machine, discard, put
+from anka_ci.standin.files import discard, put
+from anka_ci.standin.library import Library
 from anka_ci.standin.output import Failure, Reply
+from anka_ci.standin.stored import Machine
 from anka_ci.wire.manifest import Layer
 
 PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"

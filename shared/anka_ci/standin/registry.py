@@ -1,6 +1,6 @@
 """The commands under ``anka registry``, and the top-level ``push`` and ``pull`` of 3.x.
 
-Reads through the registry door, moves through ``transfer``.
+Reads through the registry door, moves through ``pull`` and ``push``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, UsageError
-from anka_ci.standin import transfer
-from anka_ci.standin.local import Desk, bytes_of
+from anka_ci.standin import pull as pulling
+from anka_ci.standin import push as pushing
+from anka_ci.standin.desk import Desk
+from anka_ci.standin.local import bytes_of
 from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, size, table
 from anka_ci.standin.remotes import connect
 from anka_ci.standin.words import CONNECTION, CONNECTION_LONG, Words, exactly, options, parse
@@ -117,7 +119,7 @@ def _parts(url: str) -> dict[str, str]:
 
 def list_(desk: Desk, words: Words) -> Reply:
     anka = _open(desk, words)
-    templates = [transfer.find(anka, name, desk.arch) for name in words.rest]
+    templates = [pulling.find(anka, name, desk.arch) for name in words.rest]
     templates = templates or [anka.registry.by_id(row.id) for row in anka.registry.templates()]
     key = "id" if desk.voice.generation == 2 else "uuid"
     rows: list[dict[str, Any]] = []
@@ -134,10 +136,10 @@ def list_(desk: Desk, words: Words) -> Reply:
 def describe(desk: Desk, words: Words) -> Reply:
     (sought,) = exactly(words, 1, 1, "anka registry describe [--tag TAG] VM")
     anka = _open(desk, words)
-    template = transfer.find(anka, sought, desk.arch)
+    template = pulling.find(anka, sought, desk.arch)
     body = template.emit()
     if words.flag("tag") or words.flag("version"):
-        body["versions"] = [transfer.version(template, words.get("tag"), _number(words)).emit()]
+        body["versions"] = [pulling.version(template, words.get("tag"), _number(words)).emit()]
     return Reply(body=body, text=_tags(template))
 
 
@@ -152,13 +154,13 @@ def _tags(template: Template) -> str:
 def show(desk: Desk, words: Words) -> Reply:
     sought, *prop = exactly(words, 1, 2, "anka registry show [--tag TAG] VM [PROPERTY]")
     anka = _open(desk, words)
-    template = transfer.find(anka, sought, desk.arch)
+    template = pulling.find(anka, sought, desk.arch)
     if prop and prop[0] in ("tag", "tags"):
         if words.flag("latest"):
             return Reply(body=template.newest.tag, text=template.newest.tag)
         rows = [{"tag": each.tag, "version": each.number} for each in reversed(template.versions or ())]
         return Reply(body=rows, text=_tags(template))
-    found = transfer.version(template, words.get("tag"), _number(words))
+    found = pulling.version(template, words.get("tag"), _number(words))
     body = _shown(template, found, anka.registry.config(template, found))
     if not prop:
         return Reply(body=body, text=details({**body, "size": size(body["size"]), "image_size": size(body["size"])}))
@@ -190,10 +192,10 @@ def check_download_size(desk: Desk, words: Words) -> Reply:
     """What a pull would fetch; layers that are here under their names count as cached."""
     sought, *_ = exactly(words, 1, 2, "anka registry check-download-size [--tag TAG] VM")
     anka = _open(desk, words)
-    template = transfer.find(anka, sought, desk.arch)
-    wanted = transfer.version(template, words.get("tag"), _number(words))
+    template = pulling.find(anka, sought, desk.arch)
+    wanted = pulling.version(template, words.get("tag"), _number(words))
     machine = next((each for each in desk.library.machines() if each.id.lower() == template.id.lower()), None)
-    if transfer.here(desk.library, machine, template, wanted):
+    if pulling.here(desk.library, machine, template, wanted):
         return Reply(body={}, message=f"{wanted.tag}: available locally")
     files = {*wanted.images, *wanted.state_files}
     paths = [desk.library.images / file for file in files]
@@ -208,10 +210,10 @@ def pull(desk: Desk, words: Words) -> Reply:
     tag, shrink = words.get("tag"), words.flag("shrink")
     if words.flag("local"):
         return _pull_local(desk, sought, tag, shrink)
-    asked = transfer.Pull(
+    asked = pulling.Pull(
         sought=sought, tag=tag, number=_number(words), shrink=shrink, fetch_only=words.flag("fetch_only")
     )
-    return transfer.pull(desk.library, _open(desk, words), asked, desk.arch, desk.voice)
+    return pulling.pull(desk.library, _open(desk, words), asked, desk.arch, desk.voice)
 
 
 def _pull_local(desk: Desk, sought: str, tag: str | None, shrink: bool) -> Reply:
@@ -226,7 +228,7 @@ def _pull_local(desk: Desk, sought: str, tag: str | None, shrink: bool) -> Reply
             raise Failure(f"{machine.name}:{tag or 'tag'}: not found", NOT_FOUND)
         desk.library.checkout(machine, stored)
         if shrink:
-            transfer.shrink(desk.library, machine, stored.meta.tag)
+            pulling.shrink(desk.library, machine, stored.meta.tag)
         body: dict[str, Any] = {"uuid": machine.id, "name": machine.name, "tag": stored.meta.tag}
         body |= {"bytes_received": 0, "bytes_shared": desk.library.size(stored.meta)}
     return Reply(body=body, message=f"{machine.id}: tag {stored.meta.tag} checked out")
@@ -237,7 +239,7 @@ def push(desk: Desk, words: Words) -> Reply:
     tag = words.get("tag") or (tags[0] if tags else None)
     if tag is None:
         raise UsageError("the tag is missing", hint="usage: anka registry push --tag TAG VM")
-    asked = transfer.Push(
+    asked = pushing.Push(
         sought=sought,
         tag=tag,
         description=words.get("description") or "",
@@ -245,15 +247,15 @@ def push(desk: Desk, words: Words) -> Reply:
         force=words.flag("force"),
     )
     anka = None if words.flag("local") else _open(desk, words)
-    return transfer.push(desk.library, anka, asked, desk.cancelled, desk.voice)
+    return pushing.push(desk.library, anka, asked, desk.cancelled, desk.voice)
 
 
 def revert(desk: Desk, words: Words) -> Reply:
     """Remove a version and all newer ones from the registry; ``--all``, or the first version: the template."""
     (sought,) = exactly(words, 1, 1, "anka registry revert [--tag TAG] [--all] --yes VM")
     anka = _open(desk, words)
-    template = transfer.find(anka, sought, desk.arch)
-    chosen = None if words.flag("all") else transfer.version(template, words.get("tag"), _number(words))
+    template = pulling.find(anka, sought, desk.arch)
+    chosen = None if words.flag("all") else pulling.version(template, words.get("tag"), _number(words))
     if not words.flag("yes"):
         lost = template.versions or () if chosen is None else (chosen, *template.newer_than(chosen))
         names = ", ".join(each.tag for each in lost)

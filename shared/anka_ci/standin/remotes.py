@@ -15,7 +15,7 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline, SystemClock
 from anka_ci.errors import UsageError
 from anka_ci.settings import Context
-from anka_ci.standin.library import put
+from anka_ci.standin.files import put
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.standin.words import Words
 

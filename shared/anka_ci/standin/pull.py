@@ -1,7 +1,7 @@
-"""Push and pull: templates on their way between the library and a registry, whole or not at all.
+"""Pull: a template's version on its way into the library, whole or not at all.
 
-A pull shows nothing before every layer is there and matches its digest; a push makes the local tag after the registry
-has the version. Anka's own transfer protocol is private; this one is ours.
+Nothing is shown before every layer is there and matches its digest. Anka's own transfer protocol is private; this one
+is ours.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError
 from anka_ci.oci import LARGEST_CONTENT, Oci
-from anka_ci.standin import guests
-from anka_ci.standin.library import Library, Machine, Meta, pick, put, with_top
+from anka_ci.standin.library import Library, pick
 from anka_ci.standin.output import NOT_FOUND, Failure, Meter, Reply, Voice, size
+from anka_ci.standin.stored import Machine, Meta
 from anka_ci.wire.manifest import Layer, Manifest, oci_tag, repository
-from anka_ci.wire.values import check_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
-    from anka_ci.clock import Cancelled
     from anka_ci.wire.template import Template, Version
 
 SPARE = 1 << 20
@@ -219,158 +216,3 @@ def shrink(library: Library, machine: Machine, tag: str) -> None:
     for stored in machine.tags():
         if stored.meta.tag != tag:
             library.drop_tag(machine, stored)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Push:
-    """One push: what is asked for, and how. ``onto`` is a template of the registry by id or name."""
-
-    sought: str
-    tag: str
-    description: str = ""
-    onto: str | None = None
-    force: bool = False
-
-
-def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled, voice: Voice) -> Reply:
-    """Store a VM's state as a new version and tag it locally; without a registry (``anka`` None) only the latter."""
-    check_tag(asked.tag)
-    with library.locked(cancelled):
-        machine = library.find(asked.sought)
-        if machine.meta.status == "running":
-            raise Failure(f"{machine.name}: the VM is running", hint=f"stop it first: anka stop {machine.name}")
-        guests.settle(library, machine)
-        before = machine.stored(asked.tag)
-        same = before is not None and before.meta.disks == machine.meta.disks
-        if before is not None and not same and not asked.force:
-            raise Failure(f"{asked.tag}: tag already exists", hint="it is a local tag with another content; --force")
-        if anka is None:
-            if same:
-                raise Failure(f"{asked.tag}: tag already exists")
-            _tag(library, machine, asked, "")
-            made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
-            return Reply(body=made, message=f"{machine.id}: tagged {asked.tag}")
-        target = _target(anka, machine, asked)
-        manifest, config, nvram = _compose(machine, target, asked)
-        oci = Oci(anka.registry.url, anka)
-        content = manifest.emit()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        replaces = _judge(oci, target, manifest, asked, digest, again=same and machine.tag == asked.tag)
-        sent, shared = _send(library, oci, manifest, voice)
-        for small in (config, *([nvram] if nvram is not None else [])):
-            oci.put_content(manifest.repository, small)
-        try:
-            number = oci.put_manifest(manifest.repository, oci_tag(asked.tag), content, replaces=replaces)
-        except RefusedError as error:
-            if error.facts.get("status") in (409, 412):
-                raise Failure(f"{asked.tag}: tag already exists", hint=str(error.facts.get("said"))) from error
-            raise
-        _tag(library, machine, asked, digest)
-        body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag, "version": number}
-        message = "vm pushed successfully" if voice.generation == 2 else ""
-        message = message or f"{manifest.id}: pushed {size(sent)} for tag {asked.tag}"
-        return Reply(body={**body, "bytes_sent": sent, "bytes_shared": shared}, message=message)
-
-
-def _target(anka: Anka, machine: Machine, asked: Push) -> Template | None:
-    """The template that gets the version; None when it will be a new one. Guards names that are taken."""
-    arch = machine.meta.arch
-    if asked.onto is not None:
-        found = find(anka, asked.onto, arch)
-        if found.arch and found.arch != arch:
-            raise Failure(f"{found.name}: a VM for {arch} is no version of a template for {found.arch}")
-        return found
-    rows = anka.registry.templates()
-    if any(row.id.lower() == machine.id.lower() for row in rows):
-        return anka.registry.by_id(machine.id)
-    taken = next((row for row in rows if row.name == machine.name and row.arch in (arch, "")), None)
-    if taken is not None:
-        hint = "push it onto that template with --remote-vm, or rename the VM"
-        raise Failure(f"{machine.name}: registry uuid ({taken.id}) doesn't match", hint=hint)
-    return None
-
-
-def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Manifest, bytes, bytes | None]:
-    """The manifest of a VM's state, with its configuration and nvram; the same state gives the same bytes."""
-    meta, nvram = machine.meta, machine.nvram
-    id_, name = (target.id, target.name) if target else (machine.id, machine.name)
-    config: Mapping[str, Any] = {**machine.config, "name": name, "uuid": id_}
-    text = json.dumps(with_top(config, meta.top), sort_keys=True, ensure_ascii=False).encode()
-    layers = (*meta.disks, *(layer for layer in meta.layers if layer.role == "state"))
-    if nvram:
-        found = "sha256:" + hashlib.sha256(nvram).hexdigest()
-        layers = (*layers, Layer(file="nvram", digest=found, size=len(nvram), role="nvram"))
-    manifest = Manifest(
-        id=id_,
-        name=name,
-        tag=asked.tag,
-        arch=meta.arch,
-        description=asked.description,
-        config_digest="sha256:" + hashlib.sha256(text).hexdigest(),
-        config_size=len(text),
-        layers=layers,
-    )
-    return manifest, text, nvram or None
-
-
-def _judge(
-    oci: Oci, target: Template | None, manifest: Manifest, asked: Push, digest: str, *, again: bool
-) -> str | None:
-    """The digest of the version that this push replaces, None when it adds one; ``Failure`` when it may not.
-
-    A push that was killed after the registry had the version is no error: it has only the local tag left to make.
-    """
-    there = next((each for each in (target.versions or ()) if each.tag == asked.tag), None) if target else None
-    if there is None or target is None:
-        return None
-    known = oci.manifest_digest(manifest.repository, oci_tag(asked.tag))
-    if known == digest and not again:
-        return None
-    if not asked.force:
-        raise Failure(f"{asked.tag}: tag already exists", hint="choose another, or replace it with --force")
-    if there != target.newest:
-        newer = ", ".join(each.tag for each in target.newer_than(there))
-        raise Failure(
-            f"{asked.tag}: tag already exists, and only the newest version can be replaced; newer: {newer}",
-            hint=f"`anka registry revert {target.name} --tag {asked.tag}` removes it and all newer ones",
-        )
-    return known
-
-
-def _send(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple[int, int]:
-    """Send the layers that the registry has not; bytes sent, and bytes that were there."""
-    layers = [layer for layer in manifest.layers if layer.role != "nvram"]
-    total = sum(layer.size for layer in layers)
-    meter = Meter(voice, total)
-    sent = shared = 0
-    for layer in layers:
-        file = library.image(layer)
-        if not file.exists() or file.stat().st_size != layer.size:
-            raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
-        if oci.blob_size(manifest.repository, layer.digest) is not None:
-            meter.moved(layer.size)
-            shared += layer.size
-            continue
-        ticket = library.images / f".{layer.file}.upload"
-        sent += oci.push(manifest.repository, layer.digest, file, ticket, meter.moved)
-    meter.end()
-    return sent, shared
-
-
-def _tag(library: Library, machine: Machine, asked: Push, digest: str) -> None:
-    """Make the VM's state a local tag and the current one; the working layer is part of it from now on."""
-    meta, now = machine.meta, library.clock.now()
-    layers = (*meta.disks, *(layer for layer in meta.layers if layer.role == "state"))
-    tagged = Meta(
-        tag=asked.tag,
-        arch=meta.arch,
-        layers=layers,
-        created=now,
-        accessed=now,
-        description=asked.description,
-        manifest=digest if asked.onto is None else "",
-    )
-    library.add_tag(machine, machine.config, tagged, machine.nvram)
-    machine.save(replace(meta, layers=layers, working=None, accessed=now))
-    (machine.folder / "current").unlink(missing_ok=True)
-    put(machine.folder / "current", asked.tag.encode() + b"\n")

@@ -1,0 +1,47 @@
+"""Files that appear whole or not at all, and folders that go.
+
+Knows nothing of VMs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    flush(path.parent)
+
+
+def flush(folder: Path) -> None:
+    """Flush a folder, so that a rename in it survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; it is out of sight at once, and folders that a guest closed are no obstacle."""
+    if not folder.exists():
+        return
+    gone = folder.with_name(f".guest-{uuid.uuid4().hex}") if folder.name == "guest" else folder
+    if folder.name != "guest" and not folder.name.startswith("."):
+        gone = folder.with_name(f".new-{uuid.uuid4().hex}")
+    folder.rename(gone)
+    for place, folders, _ in os.walk(gone):
+        for name in folders:
+            inner = Path(place, name)
+            if not inner.is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(gone, ignore_errors=True)
