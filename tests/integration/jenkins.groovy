@@ -2,10 +2,14 @@
 //
 // groovy jenkins.groovy REQUEST ANSWERS: both are JSON files. A request names the variables' folder, a workspace, the
 // agent's environment, the credentials, values for the cases, and the cases: pieces of a Jenkinsfile. `sh` runs its text
-// by `sh -xe` from a file, `withEnv` expands $NAME in values, as Jenkins does. No CPS transformation and no sandbox here.
+// by `sh -xe` from a file, `withEnv` expands $NAME in values, as Jenkins does.
+//
+// With `cps`, Jenkins' own transformation and sandbox (groovy-cps, groovy-sandbox on the class path) are applied to
+// every variable: a step suspends the program, which has to be serializable then, and each call is noted that the
+// sandbox would look up in its list.
 
 import groovy.json.JsonOutput
-import groovy.json.JsonSlurper
+import groovy.json.JsonSlurperClassic
 import org.codehaus.groovy.control.CompilerConfiguration
 
 class AbortException extends Exception {
@@ -20,8 +24,10 @@ class CredentialNotFoundException extends Exception {
     CredentialNotFoundException(String message) { super(message) }
 }
 
-/** What the pipeline steps of one case work on. */
-class Agent {
+/** The pipeline steps that the variables may call, and what they work on; any other is a missing method. */
+class Steps {
+    static final NAMES = ['sh', 'echo', 'error', 'isUnix', 'pwd', 'fileExists', 'readFile', 'writeFile', 'dir',
+                          'deleteDir', 'withEnv', 'string', 'withCredentials'] as Set
     File workspace
     Map environment
     Map credentials
@@ -31,26 +37,12 @@ class Agent {
     StringBuilder log = new StringBuilder()
     List ran = []
 
-    File file(String path) {
-        File found = new File(path)
-        return found.absolute ? found : new File(here.empty ? workspace : new File(here.last()), path)
-    }
-
-    Object within(Map more, Closure body) {
-        Map before = environment
-        environment = environment + more
-        try {
-            return body()
-        } finally {
-            environment = before
-        }
-    }
-
-    int run(Map step) {
-        File script = File.createTempFile('script', '.sh')
-        script.setText(step.script, 'UTF-8')
+    int sh(Map step) {
+        assert step.returnStatus && step.keySet() == ['script', 'returnStatus', 'encoding', 'label'] as Set
         ran << [label: step.label, environment: environment.findAll { it.key.startsWith('ANKA_CI_') }]
+        File script = File.createTempFile('script', '.sh')
         File number = File.createTempFile('script', '.pid')
+        script.setText(step.script, 'UTF-8')
         List words = ['sh', '-c', 'echo $$ >"$1"; exec sh -xe "$0"', script.path, number.path]
         ProcessBuilder builder = new ProcessBuilder(words).directory(workspace).redirectErrorStream(true)
         builder.environment().clear()
@@ -73,45 +65,35 @@ class Agent {
         }
         return status
     }
-}
 
-/** The pipeline steps that the variables may call; any other is a missing method. */
-abstract class PipelineScript extends Script {
-    static Agent agent
+    void echo(String text) { log.append(text).append('\n') }
 
-    int sh(Map step) {
-        assert step.returnStatus && step.keySet() == ['script', 'returnStatus', 'encoding', 'label'] as Set
-        return agent.run(step)
-    }
+    void error(Object message) { throw new AbortException(message.toString()) }
 
-    void echo(String text) { agent.log.append(text).append('\n') }
+    boolean isUnix() { return unix }
 
-    void error(String message) { throw new AbortException(message) }
+    String pwd(Map step = [:]) { return step.tmp ? workspace.path + '@tmp' : workspace.path }
 
-    boolean isUnix() { return agent.unix }
+    boolean fileExists(String path) { return file(path).exists() }
 
-    String pwd(Map step = [:]) { return step.tmp ? agent.workspace.path + '@tmp' : agent.workspace.path }
-
-    boolean fileExists(String path) { return agent.file(path).exists() }
-
-    String readFile(Map step) { return agent.file(step.file).getText(step.encoding) }
+    String readFile(Map step) { return file(step.file).getText(step.encoding) }
 
     void writeFile(Map step) {
-        File file = agent.file(step.file)
+        File file = file(step.file)
         file.parentFile.mkdirs()
         file.setText(step.text, step.encoding)
     }
 
     Object dir(String path, Closure body) {
-        agent.here << path
+        here << path
         try {
             return body()
         } finally {
-            agent.here.remove(agent.here.size() - 1)
+            here.remove(here.size() - 1)
         }
     }
 
-    void deleteDir() { assert agent.file('.').canonicalFile.deleteDir() }
+    void deleteDir() { assert file('.').canonicalFile.deleteDir() }
 
     Object withEnv(List values, Closure body) {
         Map more = [:]
@@ -119,10 +101,10 @@ abstract class PipelineScript extends Script {
             List parts = it.toString().split('=', 2)
             more[parts[0]] = parts[1].replaceAll(/\$(\$|\w+|\{[\w.]+\})/) { all, name ->
                 String known = name.replaceAll(/[{}]/, '')
-                name == '$' ? '$' : agent.environment.containsKey(known) ? agent.environment[known] : all
+                name == '$' ? '$' : environment.containsKey(known) ? environment[known] : all
             }
         }
-        return agent.within(more, body)
+        return within(more, body)
     }
 
     Map string(Map binding) { return binding }
@@ -130,43 +112,177 @@ abstract class PipelineScript extends Script {
     Object withCredentials(List bindings, Closure body) {
         Map more = [:]
         bindings.each {
-            if (!agent.credentials.containsKey(it.credentialsId)) {
+            if (!credentials.containsKey(it.credentialsId)) {
                 throw new CredentialNotFoundException("Could not find credentials entry with ID '${it.credentialsId}'")
             }
-            more[it.variable] = agent.credentials[it.credentialsId]
+            more[it.variable] = credentials[it.credentialsId]
         }
-        return agent.within(more, body)
+        return within(more, body)
+    }
+
+    private Object within(Map more, Closure body) {
+        Map before = environment
+        environment = environment + more
+        try {
+            return body()
+        } finally {
+            environment = before
+        }
+    }
+
+    private File file(String path) {
+        File found = new File(path)
+        return found.absolute ? found : new File(here.empty ? workspace : new File(here.last()), path)
     }
 }
 
-Map request = new JsonSlurper().parse(new File(args[0]), 'UTF-8')
+/** Calls steps at once: the variables are plain Groovy. */
+class Plain {
+    Steps steps
+
+    Object call(String name, Object[] values) { return steps.invokeMethod(name, values) }
+
+    Object evaluate(Script script) { return script.run() }
+}
+
+/** Runs what is transformed as Jenkins does: a step suspends the program, its body is a program of its own. */
+class Cps {
+    Steps steps
+    Set<String> looked = new TreeSet()
+    Class continuable, invocation
+    Object environment
+
+    Cps(ClassLoader loader) {
+        continuable = loader.loadClass('com.cloudbees.groovy.cps.Continuable')
+        invocation = loader.loadClass('com.cloudbees.groovy.cps.impl.CpsCallableInvocation')
+        Object invoker = loader.loadClass('com.cloudbees.groovy.cps.sandbox.SandboxInvoker').newInstance()
+        environment = loader.loadClass('com.cloudbees.groovy.cps.Envs').empty(invoker)
+    }
+
+    Object call(String name, Object[] values) { return continuable.suspend([name, values as List]) }
+
+    Object evaluate(Script script) { return finish(continuable.newInstance(script, environment)) }
+
+    private Object finish(Object program) {
+        Object value = null
+        Throwable thrown = null
+        while (true) {
+            try {
+                value = thrown == null ? program.run(value) : program.runByThrow(thrown)
+            } catch (java.lang.reflect.InvocationTargetException failed) {
+                throw failed.cause
+            }
+            if (!program.resumable) {
+                return value
+            }
+            new ObjectOutputStream(new ByteArrayOutputStream()).writeObject(program) // Jenkins saves it at every step
+            thrown = null
+            try {
+                value = steps.invokeMethod(value[0], value[1].collect { it instanceof Closure ? body(it) : it } as Object[])
+            } catch (Exception failed) {
+                thrown = failed
+            }
+        }
+    }
+
+    private Closure body(Closure body) {
+        return {
+            try {
+                return body.call()
+            } catch (Error called) {
+                if (!invocation.isInstance(called)) {
+                    throw called
+                }
+                return finish(continuable.newInstance(called.asBlock(), environment))
+            }
+        }
+    }
+}
+
+class Harness {
+    static Object runner
+
+    /** A name that a script does not define: a pipeline step, or a variable of the library that is called. */
+    static Object call(Script script, String name, Object values) {
+        if (name in Steps.NAMES) {
+            return runner.call(name, values as Object[])
+        }
+        if (script.binding.hasVariable(name)) {
+            return script.binding.getVariable(name).invokeMethod('call', values)
+        }
+        throw new MissingMethodException(name, script.class, values as Object[])
+    }
+}
+
+Map request = new JsonSlurperClassic().parse(new File(args[0]), "UTF-8")
 GroovyClassLoader loader = new GroovyClassLoader(this.class.classLoader)
-loader.parseClass('package com.cloudbees.groovy.cps\n@interface NonCPS {}')
-CompilerConfiguration configuration = new CompilerConfiguration(scriptBaseClass: PipelineScript.name)
+CompilerConfiguration configuration = new CompilerConfiguration()
+String base = request.cps ? 'com.cloudbees.groovy.cps.SerializableScript' : 'Script'
+Object runner = request.cps ? new Cps(loader) : new Plain()
+if (request.cps) {
+    configuration.addCompilationCustomizers(loader.loadClass('com.cloudbees.groovy.cps.SandboxCpsTransformer').newInstance())
+    // Every call that Jenkins' sandbox would look up, but for those of the library's own functions and of steps.
+    GroovyClassLoader.newInstance(loader).parseClass("""
+        class Noter extends org.kohsuke.groovy.sandbox.GroovyInterceptor {
+            Set looked
+            void note(String kind, Object receiver, String name) {
+                if (!(receiver instanceof Script || receiver instanceof Closure)) {
+                    looked << (kind + (receiver instanceof Class ? receiver : receiver.getClass()).simpleName + name)
+                }
+            }
+            Object onMethodCall(Invoker invoker, Object receiver, String method, Object... args) {
+                note('', receiver, '.' + method)
+                return super.onMethodCall(invoker, receiver, method, args)
+            }
+            Object onStaticCall(Invoker invoker, Class receiver, String method, Object... args) {
+                note('static ', receiver, '.' + method)
+                return super.onStaticCall(invoker, receiver, method, args)
+            }
+            Object onNewInstance(Invoker invoker, Class receiver, Object... args) {
+                note('new ', receiver, '')
+                return super.onNewInstance(invoker, receiver, args)
+            }
+            Object onGetProperty(Invoker invoker, Object receiver, String property) {
+                note('property ', receiver, receiver instanceof Map ? '' : '.' + property)
+                return super.onGetProperty(invoker, receiver, property)
+            }
+            Object onSetProperty(Invoker invoker, Object receiver, String property, Object value) {
+                note('property ', receiver, receiver instanceof Map ? '' : '.' + property)
+                return super.onSetProperty(invoker, receiver, property, value)
+            }
+        }""").newInstance(looked: runner.looked).register()
+} else {
+    loader.parseClass('package com.cloudbees.groovy.cps\n@interface NonCPS {}')
+}
+Harness.runner = runner
+configuration.scriptBaseClass = loader.parseClass("""
+    abstract class PipelineScript extends ${base} {
+        Object invokeMethod(String name, Object values) {
+            return metaClass.respondsTo(this, name) ? super.invokeMethod(name, values) : Harness.call(this, name, values)
+        }
+    }""").name
 Binding binding = new Binding(request.values)
 GroovyShell shell = new GroovyShell(loader, binding, configuration)
 List variables = []
 new File(request.variables).eachFileMatch(~/.*\.groovy/) { file ->
-    Script script = shell.parse(file.getText('UTF-8'), file.name)
-    String name = file.name - '.groovy'
-    variables << name
-    // `ankaCi.step(…)` is a call on the variable, `ankaPull(…)` a call of it.
-    binding.setVariable(name, script.respondsTo('call') ? { Map values = [:] -> script.call(values) } : script)
+    variables << file.name - '.groovy'
+    binding.setVariable(variables.last(), shell.parse(file.getText('UTF-8'), file.name))
 }
 
 List answers = request.cases.collect { each ->
-    Agent agent = new Agent(
+    Steps steps = new Steps(
         workspace: new File(request.workspace), environment: request.environment + (each.environment ?: [:]),
         credentials: request.credentials, abortAt: each.abort_at, unix: each.unix != false)
-    PipelineScript.agent = agent
+    runner.steps = steps
     Map answer = [name: each.name]
     try {
-        answer.returned = shell.evaluate(each.text)
+        answer.returned = runner.evaluate(shell.parse(each.text))
         answer.kind = answer.returned.getClass().simpleName
     } catch (Throwable thrown) {
         answer.thrown = thrown.class.simpleName
         answer.message = thrown.message
     }
-    return answer + [log: agent.log.toString(), ran: agent.ran]
+    return answer + [log: steps.log.toString(), ran: steps.ran]
 }
-new File(args[1]).setText(JsonOutput.toJson([version: GroovySystem.version, variables: variables.sort(), answers: answers]), 'UTF-8')
+Map said = [version: GroovySystem.version, variables: variables.sort(), answers: answers]
+new File(args[1]).setText(JsonOutput.toJson(said + (request.cps ? [looked: runner.looked] : [:])), 'UTF-8')

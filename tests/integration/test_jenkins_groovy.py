@@ -1,7 +1,8 @@
 """The shared library in the Groovy that Jenkins has inside (2.4): every variable, with the command and a server.
 
-One Groovy runs all cases; ``jenkins.groovy`` beside this file is its half. It has no CPS transformation and no sandbox.
-Needs ``groovy`` (Debian's package of that name) and a Java that it can run on (8 to 17).
+``jenkins.groovy`` beside this file is the other half. Needs ``groovy`` (Debian's package of that name) and a Java that
+it can run on (8 to 17). With Maven, everything runs transformed and guarded by the libraries that Jenkins does that
+with (``cps/pom.xml``); without it, as plain Groovy.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,21 @@ NASTY = [
     "\x01\x7f",
     "x" * 40_000,
 ]
+ALLOWED = re.compile(
+    r"""ArrayList\.(add|contains|equals|get|isEmpty|leftShift|size)
+    | LinkedHashMap\.(containsKey|get|keySet|plus|put|remove)
+    | String\.(charAt|indexOf|length|plus|replace|replaceAll|split|substring|toLowerCase|trim)
+    | StringBuilder\.append | GStringImpl\.plus | Integer\.(minus|multiply|next|plus)
+    | \w+\.(compareTo|toString|getClass|getSimpleName) | Map\.isInstance | String\[\]\.equals
+    | static\ (Integer\.toString|Math\.min|String\.join|UUID\.randomUUID) | property\ Locale\.ROOT
+    | new\ (StringBuilder|GStringImpl)
+    | static\ (Checker|ScriptBytecodeAdapter)\.\w+ | new\ PipelineScript  # what the transformation itself brings
+    | new\ Date | Date\.\w+ | String\.multiply  # of the cases below
+    """,
+    re.VERBOSE,
+)
+"""The calls of the variables; each is one that the sandbox of Jenkins allows to anybody (its "generic whitelist")."""
+JAVA_OPTS = "-Dfile.encoding=UTF-8 -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # quick to start
 Answer = dict[str, Any]
 Case = dict[str, Any]
 
@@ -53,12 +70,24 @@ def java_home() -> str:
     return home or str(Path(java).resolve().parent.parent)
 
 
+@pytest.fixture(scope="session")
+def jars(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The libraries by which Jenkins transforms and guards Groovy; none where Maven cannot bring them."""
+    maven, folder = shutil.which("mvn"), tmp_path_factory.mktemp("jars")
+    if maven:
+        words = [maven, "-q", "-B", "-f", str(Path(__file__).with_name("cps") / "pom.xml")]
+        words += ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+    return sorted(folder.glob("*.jar"))
+
+
 @pytest.fixture
-def groovy(server: Server, tmp_path: Path) -> Callable[..., dict[str, Answer]]:
+def groovy(server: Server, jars: list[Path], tmp_path: Path) -> Callable[..., dict[str, Answer]]:
     """Run cases, each a piece of a Jenkinsfile; the answers by the cases' names."""
     command = shutil.which("groovy")
     if command is None:
         pytest.skip("groovy is missing: apt-get install groovy (2.4, the one that Jenkins has inside)")
+    cps = ["-cp", os.pathsep.join(map(str, jars))] if jars else []
     home, workspace = java_home(), tmp_path / "job" / "workspace"
     workspace.mkdir(parents=True)
 
@@ -67,6 +96,7 @@ def groovy(server: Server, tmp_path: Path) -> Callable[..., dict[str, Answer]]:
         request = {
             "variables": str(ROOT / "jenkins" / "vars"),
             "workspace": str(workspace),
+            "cps": bool(cps),
             "environment": conftest.plain_env(tmp_path)
             | {
                 "PATH": path,
@@ -81,9 +111,13 @@ def groovy(server: Server, tmp_path: Path) -> Callable[..., dict[str, Answer]]:
         }
         (tmp_path / "request.json").write_text(json.dumps(request))
         done = subprocess.run(
-            [command, str(Path(__file__).with_name("jenkins.groovy")), "request.json", "answers.json"],
+            [command, *cps, str(Path(__file__).with_name("jenkins.groovy")), "request.json", "answers.json"],
             cwd=tmp_path,
-            env={**os.environ, "JAVA_HOME": home, "JAVA_OPTS": "-Dfile.encoding=UTF-8"},
+            env={
+                **os.environ,
+                "JAVA_HOME": home,
+                "JAVA_OPTS": JAVA_OPTS,
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,6 +131,7 @@ def groovy(server: Server, tmp_path: Path) -> Callable[..., dict[str, Answer]]:
         assert not [*(workspace.parent / "workspace@tmp").glob("anka-ci-*")] or any(
             "abort_at" in case for case in cases
         )
+        assert set() == {look for look in answers.get("looked", ()) if not ALLOWED.fullmatch(look)}
         return {answer["name"]: answer for answer in answers["answers"]}
 
     return run
@@ -246,6 +281,12 @@ def test_an_agent_that_cannot_is_told_so(groovy, tmp_path: Path) -> None:
         answers["windows"]["message"],
         answers["windows"]["ran"],
     )
+
+
+def test_the_library_ran_transformed_and_guarded_as_in_jenkins(jars: list[Path]) -> None:
+    if not jars:
+        pytest.skip("groovy-cps and groovy-sandbox are missing, so these tests ran in plain Groovy: Maven brings them")
+    assert {"groovy-cps", "groovy-sandbox"} <= {jar.name.rsplit("-", 1)[0] for jar in jars}
 
 
 def test_an_aborted_build_stays_aborted_and_its_distribution_is_cancelled(groovy, server: Server, anka: Anka) -> None:
