@@ -8,13 +8,13 @@ export ANKA_CI_VENV = $(VENV)
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
 
-demo: ## the embedded registry and the steps, no Mac needed
+demo: ## the main job on the embedded Anka, no Mac needed: change, push, distribute, verify, undo
 	@.ci/venv server
 	@$(BIN)/anka-ci try
 
 test: ## the test suite (under 3 minutes on 2 cores)
 	@.ci/venv test
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 integration: ## other programs against the real server: skopeo, strace, full disks (under 8 minutes; installs them as root)
 	@.ci/venv test

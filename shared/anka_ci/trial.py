@@ -130,5 +130,5 @@ def _example(name: str) -> Path:
     package = importlib.resources.files("anka_ci")
     for place in (Path(str(package)).parent / "examples" / name, Path(str(package)) / "examples" / name):
         if place.is_file():
-            return place
+            return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
     raise UsageError(f"the example {name} is not installed", hint="run it from a checkout, or name a file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -500,7 +501,9 @@ def test_on_a_terminal_one_line_is_written_over(monkeypatch):
         tell(NodeChanged(node="node-1", state="done"))
         tell(Far(subject="", done=1, total=3, unit="nodes"))
         tell(StepEnded(result=StepResult(id="x", step="pull", status="done", seconds=61), number=1, total=2))
-        shown = os.read(main, 1 << 16).decode()
+        shown = ""
+        while not shown.endswith("in 61 s\r\n") and select.select([main], [], [], 10)[0]:
+            shown += os.read(main, 1 << 16).decode()
     os.close(main)
     clear = "\r\x1b[2K"
     lines = [f"{clear}  v1: 50 %", f"{clear}  v1: 3.0 MiB of 4.0 MiB", f"{clear}  node-1: done\r\n"]
