@@ -49,6 +49,7 @@ def test_refresh_undo_and_a_second_run_that_moves_nothing(cli: Command, anka: An
     undone = by_id(run(cli, "undo.yml"))
     assert ["v2"] == undone["revert"]["outputs"]["removed"]
     assert ["base", "v1"] == [version.tag for version in anka.registry.template("sonoma").versions or ()]
+    assert "pushed" == by_id(run(cli, "refresh-template.yml"))["push"]["outputs"]["outcome"]
 
 
 def base_id(anka: Anka) -> str:

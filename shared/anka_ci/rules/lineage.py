@@ -5,7 +5,7 @@ Anka never changes a layer once it has its name, so the same newest layer is the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -126,3 +126,18 @@ def replaced(template: Template, there: Version, *, wanted: bool) -> Loss:
         )
     text = f"{title} as it is (version {there.number}, {show_size(there.size or 0)} in all): its content is replaced"
     return Loss(text=text, little=True)
+
+
+def leftover(anka: Anka, vm: Vm, tag: str, content: Content, versions: Sequence[Version]) -> Loss | None:
+    """The local tag of that name with another content, which a push under it takes away; None when nothing is lost.
+
+    It is there when the tag was reverted in the registry after a push, or was only ever made on this host.
+    """
+    if tag not in anka.host.tags(vm.id):
+        return None
+    top = anka.host.top(vm.id, tag)
+    if top == content.top or (top and any(top in version.images[:1] for version in versions)):
+        return None
+    return Loss(
+        text=f"the local tag {vm.name}:{tag} with another content, which the registry does not have", little=True
+    )

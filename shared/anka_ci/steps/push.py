@@ -6,7 +6,8 @@ judged by the names of its layer files, nothing is done, whatever `if-exists` sa
 
 `if-exists: replace` puts the VM in place of the newest version; what that version was is lost and needs a confirmation,
 for which `yes` is enough. An older version is never replaced, because every newer one would go with it. Nodes that hold
-the old content keep it until the tag is distributed with `again: true`.
+the old content keep it until the tag is distributed with `again: true`. A local tag of that name with another content,
+as a revert in the registry leaves it behind, is lost as well, and `yes` is enough.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import AnkaCiError, InterruptError
 from anka_ci.inputs import arg, build
-from anka_ci.plan import Action, Plan
+from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
 from anka_ci.rules import lineage, selection
 from anka_ci.rules.lineage import Content
@@ -71,9 +72,10 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         said = "exists with the very same content" if same else "exists with another content, and if-exists is skip"
         expects |= {"version": there.number, "outcome": "unchanged" if same else "skipped", "bytes-sent": 0}
         return Plan(step="push", expects=expects, notes=(f"{title} {said}: nothing is sent",))
-    loses = []
     if there is not None and target is not None:
-        loses = [lineage.replaced(target, there, wanted=inputs.if_exists == "replace")]
+        lost: Loss | None = lineage.replaced(target, there, wanted=inputs.if_exists == "replace")
+    else:
+        lost = lineage.leftover(anka, vm, inputs.tag, content, versions)
     number = there.number if there else (versions[-1].number + 1 if versions else 0)
     expects |= {"version": number, "outcome": "replaced" if there else "pushed"}
     text = f"push {vm.name} in place of {title}" if there else f"push {vm.name} as {title} (version {number})"
@@ -84,11 +86,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "description": inputs.description,
         "registry": anka.registry.url,
         "replace": there is not None,
+        "force": there is not None or lost is not None,
         "top": content.top,
         "state": content.state,
     }
     action = Action(verb="push", text=text, with_=with_)
-    return Plan(step="push", actions=(action,), loses=tuple(loses), bytes=None, expects=expects)
+    return Plan(step="push", actions=(action,), loses=(lost,) if lost else (), bytes=None, expects=expects)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
@@ -105,7 +108,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
             registry_url=with_["registry"],
             description=with_["description"],
             onto=with_["onto"],
-            force=with_["replace"],
+            force=with_["force"],
         )
     except InterruptError:
         raise

@@ -76,6 +76,20 @@ def test_a_digest_is_stale_once_the_registry_or_the_vm_has_changed(anka, change)
         push(anka, confirm=digest, tag="v1", if_exists="replace")
 
 
+def test_a_local_tag_that_a_revert_left_behind_is_lost_only_when_confirmed(anka, change):
+    change("one")
+    push(anka, tag="v2")
+    perform("revert", {"template": "sonoma", "tag": "v2"}, anka, confirm="yes")
+    assert "pushed" == push(anka, tag="v2").outputs["outcome"]  # the same content as the local tag: nothing is lost
+    perform("revert", {"template": "sonoma", "tag": "v2"}, anka, confirm="yes")
+    change("two")
+    with pytest.raises(ConfirmationError, match="the local tag sonoma:v2 with another content"):
+        push(anka, tag="v2")
+    assert [("base", 0), ("v1", 1)] == versions(anka)
+    done = push(anka, confirm="yes", tag="v2")
+    assert ("pushed", 2) == (done.outputs["outcome"], done.outputs["version"])
+
+
 def test_a_new_template_and_onto_an_existing_one(anka, standin):
     standin("create", "fresh")
     done = push(anka, template="fresh", tag="v1")
