@@ -1,1 +1,1 @@
-"""Jenkins: the adapter that will render and report anka-ci steps; empty so far."""
+"""Jenkins: renders the steps as variables of a shared library, and reports their results to it."""

@@ -36,7 +36,7 @@ COMMANDS = {
     "steps": Entry("anka_ci.commands.steps", "list the steps"),
     "render": Entry("anka_ci.commands.render", "write the files that are rendered from the steps, or check them"),
     "serve": Entry("anka_ci.serve", "run the embedded registry, controller and fleet"),
-    "try": Entry("anka_ci.trial", "show the embedded registry and the steps in one command"),
+    "try": Entry("anka_ci.trial", "run a pipeline file on an embedded Anka, made and removed again"),
 }
 EXTRAS = {"aiohttp": "server", "github": "github", "jenkins": "jenkins"}
 """Packages that are not in a core install, and the extra that brings them."""

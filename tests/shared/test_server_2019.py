@@ -129,6 +129,10 @@ BAD = [
         )
     ],
     *[
+        ("registry", "DELETE", f"{REVERT}?id={ID}&{empty}", None)
+        for empty in ("tag=", "tag=&version=1", "Tag_name=", "version=", "tag=v1&number=")
+    ],
+    *[
         ("registry", "DELETE", f"{REVERT}?id={ID}", body)
         for body in (
             b"{",
@@ -136,6 +140,7 @@ BAD = [
             b"null1",
             b'"tag"',
             b"\xff\xfe",
+            b'{"tag": ""}',
             b'{"tag": ["v1"]}',
             b'{"tag": {"a": 1}}',
             b'{"tag": 1}',
@@ -225,7 +230,7 @@ def test_failures_of_an_old_release_have_status_200(tmp_path: Path) -> None:
         ("TAG=v1&Version=1", None),
         ("", {"tag": "v1"}),
         ("tag=v1", {"tag": "v1", "version": "1"}),
-        ("tag=&version=", {"tag": None}),
+        ("", {"tag": None, "tag_name": None}),
     ],
 )
 def test_every_spelling_of_a_revert(server: Server, query: str, body: object) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_TEMPLATE = "VM not in the registry"
 Parameters = Mapping[str, Any]
-"""Query and body together, keys in lower case."""
+"""Query and body together, keys in lower case; what was given but empty is absent, and named under ``EMPTY``."""
+EMPTY = ""
+SELECTORS = ("tag", "tag_name", "version", "number")
 
 
 def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
     for key, value in [*query, *body.items()]:
         name = key.lower()
         if value is None or (value == "" and name != "info"):
+            if value == "":
+                found.setdefault(EMPTY, []).append(name)
             continue
         if name in found and str(found[name]) != str(value):
             raise RefusedError(f"two values for {key}")
@@ -122,7 +126,11 @@ class RegistryCalls:
         self._state.delete(self._template(given))
 
     def revert(self, given: Parameters) -> Any:
+        """Remove a version and all newer ones, the newest without a selector; an empty selector is none to rely on."""
         template = self._template(given)
+        for name in SELECTORS:
+            if name in given.get(EMPTY, ()):
+                raise RefusedError(f"{name} is given but empty")
         self._state.revert(template, _picked(template, given))
 
     def arch(self, given: Parameters) -> Any:
