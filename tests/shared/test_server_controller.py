@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
+from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
 
 
@@ -57,6 +60,22 @@ def test_show_the_configuration(server: Server, template: str, selector: str) ->
 def test_delete_a_template(server: Server, template: str) -> None:
     ok(server, "DELETE", f"/api/v1/registry/vm?id={template}")
     assert [] == ok(server, "GET", "/api/v1/registry/vm")
+
+
+@pytest.mark.parametrize(("later", "said"), [(0, "bytes stay for up to an hour"), (3601, "")])
+def test_a_removal_says_which_bytes_a_push_may_still_rely_on(tmp_path: Path, later: float, said: str) -> None:
+    clock = ManualClock()
+    with Server(tmp_path / "data", sample=True, sample_bytes=1 << 20, clock=clock) as server:
+        (row,) = ok(server, "GET", "/api/v1/registry/vm")
+        manifest = requests.get(f"{server.registry_url}/v2/{row['id']}/manifests/v1", timeout=10).json()
+        layer = manifest["layers"][-1]
+        blob = f"{server.registry_url}/v2/{row['id']}/blobs/{layer['digest']}"
+        assert 200 == requests.head(blob, timeout=10).status_code
+        clock.advance(later)
+        status, found = ask(server, "DELETE", f"/registry/vm?id={row['id']}")
+        assert (200, "OK", None) == (status, found["status"], found["body"])
+        assert found["message"].startswith(f"{layer['size']} {said}") if said else found["message"] == ""
+        assert (404 if not said else 200) == requests.head(blob, timeout=10).status_code
 
 
 def test_revert(server: Server, template: str) -> None:

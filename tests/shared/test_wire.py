@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -101,6 +102,9 @@ def test_manifests_round_trip() -> None:
     assert Manifest.read(b"{}") is None
     with pytest.raises(ValueError, match="lacks"):
         Manifest.read(found.emit().replace(b'"anka-ci.id"', b'"anka-ci.di"'))
+    for odd in (b"[]", b'"x"', b"null", b"1"):
+        with pytest.raises(ValueError, match="lacks"):
+            Manifest.read(re.sub(rb'"annotations":{"anka-ci.id".*?}', b'"annotations":' + odd, found.emit()))
     with pytest.raises(ValueError, match="no sha256 digest"):
         Manifest.read(found.emit().replace(b"sha256:", b"sha1:"))
     assert "v1.0" == oci_tag("v1.0")

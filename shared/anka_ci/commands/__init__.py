@@ -42,6 +42,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str = "") -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         usage = f"{prog} [options]"
+        self._name = prog.removeprefix("anka-ci ")
         super().__init__(prog=prog, usage=usage, description=description, formatter_class=formatter, allow_abbrev=False)
 
     def format_help(self) -> str:
@@ -50,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}", hint=f"`{self.prog} --help` tells the options")
+        raise UsageError(f"{self._name}: {message}", hint=f"`{self.prog} --help` tells the options")
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """The options; ``UsageError`` for a word that is none."""
@@ -58,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         if left:
             known = [option for option in self._option_string_actions if option.startswith("--")]
             hint = suggestion(left[0].split("=")[0], known) if left[0].startswith("-") else ""
-            raise UsageError(f"{self.prog}: unknown argument {left[0]!r}", hint=hint)
+            raise UsageError(f"{self._name}: unknown argument {left[0]!r}", hint=hint)
         return options
 
 

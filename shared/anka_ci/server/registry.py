@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
@@ -123,7 +124,8 @@ class RegistryCalls:
         return self._state.config(template, _picked(template, given))
 
     def delete(self, given: Parameters) -> Any:
-        self._state.delete(self._template(given))
+        """Remove a template with all its versions."""
+        return _freed(self._state.delete(self._template(given)))
 
     def revert(self, given: Parameters) -> Any:
         """Remove a version and all newer ones, the newest without a selector; an empty selector is none to rely on."""
@@ -131,7 +133,7 @@ class RegistryCalls:
         for name in SELECTORS:
             if name in given.get(EMPTY, ()):
                 raise RefusedError(f"{name} is given but empty")
-        self._state.revert(template, _picked(template, given))
+        return _freed(self._state.revert(template, _picked(template, given)))
 
     def arch(self, given: Parameters) -> Any:
         template, arch = self._template(given), _first(given, "arch")
@@ -147,6 +149,22 @@ class RegistryCalls:
             return self._state.template(found)
         except NotFoundError:
             raise RefusedError(UNKNOWN_TEMPLATE) from None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A success without a body that has something to say."""
+
+    message: str
+
+
+def _freed(pinned: int) -> Told | None:
+    """What a removal says of bytes that are still there; nothing when all were freed, as Anka says nothing."""
+    return (
+        Told(f"{pinned} bytes stay for up to an hour, because they were pushed or asked for just now")
+        if pinned
+        else None
+    )
 
 
 def _picked(template: Template, given: Parameters) -> Version:

@@ -18,7 +18,7 @@ from aiohttp import web
 from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.oci import Handler, Oci, Routes, aside
-from anka_ci.server.registry import RegistryCalls, parameters
+from anka_ci.server.registry import RegistryCalls, Told, parameters
 from anka_ci.server.uploads import Uploads
 from anka_ci.wire.envelope import emit_fail, emit_ok
 
@@ -129,7 +129,8 @@ def _enveloped(calls: Calls, fail_status: int, *, null: bool) -> Routes:
                         raise RefusedError("the body is too large")
                 query = parse_qsl(_split(request)[1], keep_blank_values=True)
                 body = await aside(call, parameters(query, bytes(content)))
-                found = emit_ok() if body is None and not null else emit_ok(body)
+                message, body = (body.message, None) if isinstance(body, Told) else ("", body)
+                found = emit_ok(message=message) if body is None and not null else emit_ok(body, message)
             except AnkaCiError as error:
                 status, found = fail_status, emit_fail(error.message, None) if null else emit_fail(error.message)
             headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}

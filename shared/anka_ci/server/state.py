@@ -225,8 +225,8 @@ class State:
         with self.transaction() as db:
             db.execute("UPDATE templates SET arch = ? WHERE id = ?", (arch, template.id))
 
-    def revert(self, template: Template, version: Version) -> None:
-        """Remove a version and all newer ones; reverting version 0 removes the template.
+    def revert(self, template: Template, version: Version) -> int:
+        """Remove a version and all newer ones, with version 0 the template; the bytes that stay because of pins.
 
         ``ConflictError`` when the version has meanwhile become another.
         """
@@ -239,14 +239,14 @@ class State:
             db.execute("DELETE FROM versions WHERE template = ? AND number >= ?", (template.id.lower(), version.number))
             if version.number == 0:
                 db.execute("DELETE FROM templates WHERE id = ?", (template.id,))
-        self.collect()
+        return self.collect()
 
-    def delete(self, template: Template) -> None:
-        """Remove a template with all its versions."""
+    def delete(self, template: Template) -> int:
+        """Remove a template with all its versions; the bytes that stay because they are pinned."""
         with self.transaction() as db:
             db.execute("DELETE FROM versions WHERE template = ?", (template.id.lower(),))
             db.execute("DELETE FROM templates WHERE id = ?", (template.id,))
-        self.collect()
+        return self.collect()
 
     def collect(self) -> int:
         """Free the blobs that nothing refers to and nobody pinned; bytes that stay because they are pinned."""

@@ -75,7 +75,7 @@ class Manifest:
                 config_size=int(config["size"]),
                 layers=layers,
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the template manifest lacks {error}") from None
         if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,127}", manifest.id):
             raise ValueError(f"{manifest.id!r} is no template id")
