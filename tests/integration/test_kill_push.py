@@ -233,7 +233,15 @@ def test_killed_at_every_chosen_call_and_repeated(library: Path, tmp_path: Path,
     assert len(points) > 25
 
     def trial(place: int) -> str:
-        point, folder = points[place], fresh(f"trial-{place}")
+        """Up to three goes: which thread makes a call, and so how many each makes, differs from run to run."""
+        for number in range(3):
+            found = go(place, fresh(f"trial-{place}-{number}"))
+            if found != "missed":
+                break
+        return found
+
+    def go(place: int, folder: Path) -> str:
+        point = points[place]
         try:
             hit = client_killed(folder, point) if side == "client" else None
             if hit is None:
@@ -247,4 +255,6 @@ def test_killed_at_every_chosen_call_and_repeated(library: Path, tmp_path: Path,
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(trial, range(len(points))))
     assert [] == [result for result in results if result not in ("hit", "missed")]
-    assert 0.8 * len(points) <= results.count("hit")
+    hits = [point.call for point, result in zip(points, results, strict=True) if result == "hit"]
+    assert {point.call for point in points} == set(hits)
+    assert 0.7 * len(points) <= len(hits)
