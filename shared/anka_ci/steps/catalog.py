@@ -14,7 +14,7 @@ from anka_ci.errors import UsageError, suggestion
 from anka_ci.inputs import python_name
 from anka_ci.steps import Step
 
-CATALOG = (
+BUILT = (
     "list",
     "show",
     "size",
@@ -27,6 +27,11 @@ CATALOG = (
     "distribute",
     "distribution",
     "evict",
+)
+"""The steps that are there."""
+
+CATALOG = (
+    *BUILT,
     "drain",
     "undrain",
     "save-image",
@@ -46,23 +51,7 @@ CATALOG = (
     "stop-runner",
     "sweep",
 )
-"""Every step's name. Names are part of five faces and are not changed without an alias."""
-
-BUILT = (
-    "list",
-    "show",
-    "size",
-    "pull",
-    "push",
-    "revert",
-    "delete",
-    "nodes",
-    "groups",
-    "distribute",
-    "distribution",
-    "evict",
-)
-"""The steps that are there."""
+"""Every step's name, the built ones first. Names are part of five faces and are not changed without an alias."""
 
 
 def load(name: str) -> Step:
