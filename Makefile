@@ -14,7 +14,7 @@ demo: ## the main job on the embedded Anka, no Mac needed: change, push, distrib
 
 test: ## the test suite (under 3 minutes on 2 cores)
 	@.ci/venv test
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN))) $(ARGS) # two per core: tests wait for processes and locks
 
 integration: ## other programs against the real server: skopeo, strace, full disks (under 8 minutes; installs them as root)
 	@.ci/venv test
