@@ -1,0 +1,278 @@
+"""Instances: VMs that the controller started from a template, as ``/api/v1/vm`` lists and shows them.
+
+A list holds wrappers, ``?id=`` the bare inner object; ``external_id`` and ``name`` are in both layers, and clients look
+in either. An empty field is absent, never null and hardly ever empty text: org.json calls a null present, and Go cannot
+read an empty text as a time. States are open: a word that is not known here is a pending one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anka_ci.wire import values
+
+SCHEDULING, PULLING, STARTED, STOPPING, STOPPED = "Scheduling", "Pulling", "Started", "Stopping", "Stopped"
+TERMINATING, TERMINATED, ERROR, PUSHING = "Terminating", "Terminated", "Error", "Pushing"
+"""The instance states that Anka documents."""
+RUNNING = "running"
+"""The ``status`` in ``vminfo`` of a VM that runs; others are stopped, suspended, failed and deleted."""
+SSH = 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortRule:
+    """A port of the node that leads to a port of the guest. ``name`` was ``rule_name`` in 2022 and ``Name`` in 2019."""
+
+    guest_port: int
+    host_port: int
+    name: str = ""
+    protocol: str = "tcp"
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> PortRule:
+        return cls(
+            guest_port=values.integer(obj, "guest_port") or 0,
+            host_port=values.integer(obj, "host_port") or 0,
+            name=values.text(obj, "name", "rule_name", "Name"),
+            protocol=values.text(obj, "protocol", default="tcp"),
+        )
+
+    def emit(self) -> dict[str, Any]:
+        return {
+            "guest_port": self.guest_port,
+            "host_port": self.host_port,
+            "protocol": self.protocol,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmInfo:
+    """The VM behind an instance. Times in Unix seconds, None for never; ``ram`` as Anka writes it, ``8G``."""
+
+    uuid: str
+    status: str
+    name: str = ""
+    tag: str = ""
+    cpu_cores: int | None = None
+    ram: str = ""
+    node_id: str = ""
+    host_ip: str = ""
+    ip: str = ""
+    vnc_port: int | None = None
+    vnc_connection_string: str = ""
+    vnc_password: str = ""
+    port_forwarding: tuple[PortRule, ...] = ()
+    created: float | None = None
+    accessed: float | None = None
+    started: float | None = None
+    stopped: float | None = None
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> VmInfo:
+        rules = obj.get("port_forwarding")
+        return cls(
+            uuid=values.text(obj, "uuid"),
+            status=values.text(obj, "status"),
+            name=values.text(obj, "name"),
+            tag=values.text(obj, "version", "tag"),
+            cpu_cores=values.integer(obj, "cpu_cores"),
+            ram=values.text(obj, "ram"),
+            node_id=values.text(obj, "node_id"),
+            host_ip=values.text(obj, "host_ip"),
+            ip=values.text(obj, "ip"),
+            vnc_port=values.integer(obj, "vnc_port") or None,
+            vnc_connection_string=values.text(obj, "vnc_connection_string"),
+            vnc_password=values.text(obj, "vnc_password"),
+            port_forwarding=tuple(PortRule.read(rule) for rule in rules if isinstance(rule, Mapping))
+            if isinstance(rules, list)
+            else (),
+            created=values.read_time(obj.get("creation_date")),
+            accessed=values.read_time(obj.get("access_date")),
+            started=values.read_time(obj.get("start_date")),
+            stopped=values.read_time(obj.get("stop_date")),
+        )
+
+    def emit(self) -> dict[str, Any]:
+        rules = [rule.emit() for rule in self.port_forwarding]
+        return {"uuid": self.uuid, "status": self.status} | _present(
+            name=self.name,
+            version=self.tag,
+            creation_date=_time(self.created),
+            access_date=_time(self.accessed),
+            start_date=_time(self.started),
+            stop_date=_time(self.stopped),
+            cpu_cores=self.cpu_cores,
+            ram=self.ram,
+            node_id=self.node_id,
+            host_ip=self.host_ip,
+            ip=self.ip,
+            vnc_port=self.vnc_port,
+            vnc_connection_string=self.vnc_connection_string,
+            vnc_password=self.vnc_password,
+            port_forwarding=rules,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptResult:
+    """What a startup script came to. ``return_code`` is None when it never ended by itself."""
+
+    return_code: int | None = None
+    errors: str = ""
+    did_timeout: bool = False
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.return_code) or self.did_timeout or bool(self.errors)
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> ScriptResult:
+        return cls(
+            return_code=values.integer(obj, "return_code"),
+            errors=values.text(obj, "errors"),
+            did_timeout=obj.get("did_timeout") is True,
+            stdout=values.text(obj, "stdout"),
+            stderr=values.text(obj, "stderr"),
+        )
+
+    def emit(self) -> dict[str, Any]:
+        """All five keys; without a return code it is -1, as of a process that a signal ended."""
+        return {
+            "return_code": -1 if self.return_code is None else self.return_code,
+            "errors": self.errors,
+            "did_timeout": self.did_timeout,
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """An instance. ``updated`` and ``created`` (wire: ``ts``, ``cr_time``) in Unix seconds; ``progress`` from 0 to 1.
+
+    ``vm`` is None while nothing runs; ``message`` tells of a trouble, and may stand beside the state ``Started``.
+    """
+
+    id: str
+    state: str
+    template_id: str = ""
+    tag: str = ""
+    version: int | None = None
+    message: str = ""
+    vm: VmInfo | None = None
+    node_id: str = ""
+    group_id: str = ""
+    name: str = ""
+    external_id: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    arch: str = ""
+    mac_address: str = ""
+    vlan: str = ""
+    usb_device: str = ""
+    registry_url: str = ""
+    progress: float = 0.0
+    created: float | None = None
+    updated: float | None = None
+    startup_script: ScriptResult | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it can be used: its VM runs."""
+        return self.state == STARTED and (self.vm is None or self.vm.status in ("", RUNNING))
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not be usable any more, for good or bad."""
+        return self.state in (STOPPED, TERMINATING, TERMINATED, ERROR)
+
+    def address(self, guest_port: int = SSH) -> tuple[str, int] | None:
+        """Host and port that lead to a port of the guest; None when no rule does, or the host is not told."""
+        rules = self.vm.port_forwarding if self.vm else ()
+        found = next((rule for rule in rules if rule.guest_port == guest_port and rule.protocol == "tcp"), None)
+        return (self.vm.host_ip, found.host_port) if found and self.vm and self.vm.host_ip else None
+
+    @classmethod
+    def read(cls, obj: Mapping[str, Any], id: str = "") -> Instance:
+        """A list's wrapper or a bare inner object, which need not tell its ``id``. ``ValueError`` for another thing."""
+        inner = obj.get("vm") if "vm" in obj else obj
+        inner = inner if isinstance(inner, Mapping) else {}
+        found = values.text(obj, "instance_id") or values.text(inner, "instance_id") or id
+        if not found or not (inner or "vm" in obj):
+            raise ValueError("an instance without instance_id")
+        vm, script, metadata = (inner.get(key) for key in ("vminfo", "startup_script", "metadata"))
+        progress = inner.get("progress")
+        return cls(
+            id=found,
+            state=values.text(inner, "instance_state"),
+            template_id=values.text(inner, "vmid"),
+            tag=values.text(inner, "tag"),
+            version=values.integer(inner, "version"),
+            message=values.text(inner, "message"),
+            vm=VmInfo.read(vm) if isinstance(vm, Mapping) and vm else None,
+            node_id=values.text(inner, "node_id"),
+            group_id=values.text(inner, "group_id"),
+            name=values.text(obj, "name") or values.text(inner, "name"),
+            external_id=values.text(obj, "external_id") or values.text(inner, "external_id"),
+            metadata=metadata if isinstance(metadata, Mapping) else {},
+            arch=values.text(inner, "arch"),
+            mac_address=values.text(inner, "mac_address"),
+            vlan=values.text(inner, "vlan"),
+            usb_device=values.text(inner, "usb_device"),
+            registry_url=values.text(inner, "anka_registry"),
+            progress=float(progress) if isinstance(progress, (int, float)) else 0.0,
+            created=values.read_time(inner.get("cr_time")),
+            updated=values.read_time(inner.get("ts")),
+            startup_script=ScriptResult.read(script) if isinstance(script, Mapping) and script else None,
+        )
+
+    def emit(self) -> dict[str, Any]:
+        """The bare inner object, as ``GET ?id=`` answers it. Only ``vlan`` and the registry are there when empty."""
+        return {
+            "instance_id": self.id,
+            "instance_state": self.state,
+            **_present(message=self.message),
+            "anka_registry": self.registry_url,
+            "vmid": self.template_id,
+            **_present(
+                tag=self.tag,
+                version=self.version,
+                vminfo=self.vm.emit() if self.vm else None,
+                node_id=self.node_id,
+            ),
+            "ts": values.emit_time(self.updated or 0.0),
+            "cr_time": values.emit_time(self.created or 0.0),
+            "progress": values.emit_share(self.progress),
+            "vlan": self.vlan,
+            **_present(
+                group_id=self.group_id,
+                name=self.name,
+                external_id=self.external_id,
+                metadata=dict(self.metadata),
+                mac_address=self.mac_address,
+                usb_device=self.usb_device,
+                arch=self.arch,
+                startup_script=self.startup_script.emit() if self.startup_script else None,
+            ),
+        }
+
+    def emit_row(self) -> dict[str, Any]:
+        """The wrapper, as a list holds it."""
+        return {
+            "instance_id": self.id,
+            **_present(external_id=self.external_id, name=self.name),
+            "vm": self.emit(),
+        }
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else values.emit_time(seconds)
+
+
+def _present(**fields: object) -> dict[str, Any]:
+    """What is not empty; the number 0 is not empty."""
+    return {key: value for key, value in fields.items() if value not in (None, "", [], {})}
