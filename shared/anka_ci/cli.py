@@ -33,6 +33,7 @@ COMMANDS = {
     "check": Entry("anka_ci.commands.check", "tell every problem of a pipeline file, without any server"),
     "plan": Entry("anka_ci.commands.plan", "tell what a pipeline file would do and lose, step by step"),
     "run": Entry("anka_ci.commands.run", "run a pipeline file"),
+    "doctor": Entry("anka_ci.commands.doctor", "tell what stands between this host and its Anka, and what to do"),
     "steps": Entry("anka_ci.commands.steps", "list the steps"),
     "render": Entry("anka_ci.commands.render", "write the files that are rendered from the steps, or check them"),
     "serve": Entry("anka_ci.serve", "run the embedded registry, controller and fleet"),

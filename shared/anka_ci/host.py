@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anka_ci import process
@@ -67,6 +68,19 @@ class Host:
         if sys.platform == "darwin":
             return {"x86_64": "amd64"}.get(platform.machine(), platform.machine())
         return None
+
+    def license(self) -> dict[str, Any]:
+        """What ``anka license show`` tells of this host's licence: ``status``, ``license_type``, ``expires``."""
+        return self._mapping(self._call(["license", "show"]))
+
+    def library(self) -> Path | None:
+        """The folder of this user's disk layers (root and each user have their own); None where it is not told."""
+        argv = [*self.command, "config", "img_lib_dir"]  # prints the bare path, spaces and a last slash included
+        done = process.run(
+            argv, env=self._environment(), timeout=self._anka.deadline.left(), cancelled=self._anka.cancelled
+        )
+        told = done.stdout.strip().splitlines()
+        return Path(told[-1].strip()) if done.status == 0 and told and told[-1].strip().startswith("/") else None
 
     def vms(self) -> list[Vm]:
         """Every VM of this user."""

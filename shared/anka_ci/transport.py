@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anka_ci import auth
 from anka_ci.errors import (
@@ -32,6 +32,14 @@ TIMEOUT = 30.0
 LARGEST = 256 << 20
 """Bytes of a reply that are still read."""
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Answer(NamedTuple):
+    """A reply as it came, whatever its status: for diagnosis."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Transport:
@@ -86,6 +94,23 @@ class Transport:
                 continue
             return self._body(asked, status, content)
         raise AssertionError("the loop returns or raises")
+
+    def look(self, path: str) -> Answer:
+        """One GET, tried once, as it came back; ``UnreachableError`` when nothing did."""
+        self._anka.cancelled.check(f"GET {self.url}{path}")
+        return Answer(*self._once("GET", path, {}, None))
+
+    def proxy(self) -> str:
+        """The proxy that requests to this server go through; empty when they go straight."""
+        from requests.utils import select_proxy
+
+        return select_proxy(self.url, self._proxies()) or ""
+
+    def authorities(self) -> str:
+        """The file of certificate authorities that this server's certificate is checked against."""
+        from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+        return self._anka.context.ca or DEFAULT_CA_BUNDLE_PATH
 
     def _once(
         self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None

@@ -1,0 +1,122 @@
+"""``anka-ci doctor``: what stands between this host and its Anka, and what to do about it.
+
+Reads only: no server, library or setting is changed. What is found out is in ``examine``, what it means in
+``rules.diagnosis``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+from anka_ci import __version__, inputs
+from anka_ci.clock import Cancelled, SystemClock
+from anka_ci.commands import add_input, origins
+from anka_ci.commands.examine import CONTROLLER, Examination
+from anka_ci.console import Console
+from anka_ci.errors import AnkaCiError
+from anka_ci.inputs import SharedInputs
+from anka_ci.rules import diagnosis
+from anka_ci.rules.diagnosis import Finding, Level
+from anka_ci.rules.diagnosis import context as of_context
+from anka_ci.rules.diagnosis import host as of_host
+from anka_ci.rules.diagnosis import server as of_server
+from anka_ci.settings import Context
+
+SCHEMA = "anka-ci/doctor/1"
+FIELDS = tuple(
+    field for field in inputs.fields(SharedInputs) if not field.secret and field.key not in ("confirm", "summary")
+)
+WIDTH = 80
+LABELS: dict[Level, str] = {"problem": "PROBLEM", "warning": "warning", "not known": "?", "ok": "ok"}
+"""How a level is shown, in the order in which the levels are counted at the end."""
+EPILOG = """\
+The exit code is 0 when nothing is a problem, else that of the worst one: 2 a setting, 6 out of reach, 5 not let in,
+3 refused, 7 fell short. Secrets come from the environment or from where the context says, and are never shown."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare its options."""
+    group = parser.add_argument_group("the connection; an option wins over the environment and the context")
+    for field in FIELDS:
+        add_input(group, field)
+    parser.add_argument("--node", metavar="NAME", help="this host's node, when it goes by another name")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON, and nothing else, on stdout")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell also what is asked of the servers")
+    parser.epilog = EPILOG
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    """Print the findings; the exit code of the worst."""
+    findings, context = examine(options, console)
+    code = diagnosis.worst(findings)
+    if options.json:
+        document = {
+            "schema": SCHEMA,
+            "anka-ci": __version__,
+            "context": context.name,
+            "code": code,
+            "findings": [finding.emit() for finding in findings],
+        }
+        console.out(json.dumps(console.redactor.tree(document), indent=2, ensure_ascii=False) + "\n")
+    else:
+        console.out(text(findings))
+    return code
+
+
+def examine(options: argparse.Namespace, console: Console) -> tuple[list[Finding], Context]:
+    """Everything there is to find, and the context that it is about."""
+    values = {field.key: getattr(options, field.key) for field in FIELDS if getattr(options, field.key) is not None}
+    shared = inputs.bind(SharedInputs, values, what="doctor")
+    try:
+        context = console.context(shared)
+        findings = of_context.findings(origins.facts(console.env, shared, context))
+    except AnkaCiError as error:
+        context = Context()
+        findings = of_context.findings(origins.unreadable(console.env, error))
+    cancelled = Cancelled()
+    with console.interrupts(cancelled):
+        looking = Examination(context, console.env, SystemClock(), cancelled, context.timeout)
+        servers = looking.servers()
+        host = looking.host(servers, options.node)
+    for facts in servers:
+        findings += of_server.findings(facts)
+        if facts is not servers[0] and servers[0].what == CONTROLLER:
+            findings.append(of_server.same_templates(servers[0], facts))
+    return [*findings, *of_host.findings(host)], context
+
+
+def text(findings: Sequence[Finding]) -> str:
+    """The findings for people: by area, each wrapped under its name, with what to do below it."""
+    lines: list[str] = []
+    wide = max(len(finding.name) for finding in findings)
+    area = ""
+    for finding in findings:
+        if finding.area != area:
+            area = finding.area
+            lines += ["", area]
+        head = f"  {LABELS[finding.level]:7}  {finding.name:{wide}}  "
+        lines += _wrapped(finding.seen, head, len(head))
+        if finding.do:
+            lines += _wrapped(finding.do, " " * (len(head) - 3) + "-> ", len(head))
+    counts = Counter(finding.level for finding in findings)
+    told = [f"{counts[level]} {_noun(level, counts[level])}" for level in LABELS if counts[level]]
+    return "\n".join([*lines[1:], "", ", ".join(told)]) + "\n"
+
+
+def _wrapped(words: str, first: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        words,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _noun(level: Level, count: int) -> str:
+    return f"{level}s" if count > 1 and level in ("problem", "warning") else level

@@ -1,0 +1,292 @@
+"""What ``doctor`` finds out: the facts about the servers and this host, each asked once, with a short limit.
+
+Reads only, and never raises for what it finds; what the facts mean is decided in ``rules.diagnosis``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import os
+import platform
+import pwd
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from anka_ci import __version__, host
+from anka_ci.anka import Anka
+from anka_ci.clock import Cancelled, Clock, Deadline
+from anka_ci.errors import AnkaCiError
+from anka_ci.reach import Proxy, reach
+from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts
+from anka_ci.rules.diagnosis.server import Read, ServerFacts, largest
+from anka_ci.settings import Context
+from anka_ci.transport import Transport
+from anka_ci.wire.envelope import Envelope
+from anka_ci.wire.node import Node
+
+LIMIT = 30.0
+"""Seconds for all that is asked of one server, and again for the ``anka`` command."""
+MOST_TAGS = 20
+"""So many VMs are asked for their tags, one command each."""
+CONTROLLER, REGISTRY = "the controller", "the registry"
+STATUS = {CONTROLLER: "/api/v1/status", REGISTRY: "/registry/status"}
+READS = {
+    CONTROLLER: {
+        "list templates": "/api/v1/registry/vm",
+        "list nodes": "/api/v1/node",
+        "list groups": "/api/v1/group",
+        "list distributions": "/api/v1/registry/vm/distribute",
+        "list instances": "/api/v1/vm",
+        "list saved images": "/api/v1/image",
+    },
+    REGISTRY: {"list templates": "/registry/v2/vm", "read its disk": "/registry/disk"},
+}
+"""The reads that tell what we may do; none of them changes anything."""
+
+
+class Examination:
+    """One examination of a context, from one environment, on one clock."""
+
+    def __init__(
+        self, context: Context, env: Mapping[str, str], clock: Clock, cancelled: Cancelled, limit: float | None
+    ) -> None:
+        self.context = context
+        self._env = env
+        self._clock = clock
+        self._cancelled = cancelled
+        self._whole = Deadline(clock, limit)
+
+    def servers(self) -> list[ServerFacts]:
+        """The controller, and every registry that the context names, else the one that the controller reports."""
+        found, urls = [], list(self.context.registry_urls)
+        if self.context.controller_url:
+            found.append(self.server(CONTROLLER, self.context.controller_url))
+            status = found[0].status
+            if not urls and status is not None and status.registry_url:
+                urls = [status.registry_url.rstrip("/")]
+        return [*found, *(self.server(REGISTRY, url) for url in urls)]
+
+    def server(self, what: str, url: str) -> ServerFacts:
+        """How far we come with one server."""
+        rest = Transport(url, self._anka(self.context), what=what)
+        way = reach(
+            url,
+            proxy=self._proxy(rest),
+            authorities=rest.authorities(),
+            clock=self._clock,
+            limit=self._whole.left(LIMIT / 3) or 0.001,
+        )
+        facts = ServerFacts(
+            what=what,
+            url=url,
+            reach=way,
+            signed="the root token" if self.context.token else "",
+            now=self._clock.now(),
+        )
+        if way.failed in ("name", "connection"):
+            return facts
+        first = self._read(rest, "status", STATUS[what])
+        facts = dataclasses.replace(facts, first=first)
+        if facts.signed and first.status:
+            nobody = dataclasses.replace(self.context, token=None)
+            bare = Transport(url, self._anka(nobody), what=what)
+            facts = dataclasses.replace(facts, anonymous=self._read(bare, "status", STATUS[what]))
+        if not first.allowed:
+            return facts
+        return dataclasses.replace(facts, reads=tuple(self._reads(rest, what)))
+
+    def _reads(self, rest: Transport, what: str) -> list[Read]:
+        found = []
+        for name, path in READS[what].items():
+            read = self._read(rest, name, path)
+            if read.status == 404 and path == "/registry/v2/vm":  # before 1.13
+                read = self._read(rest, name, "/registry/vm")
+            found.append(read)
+        return found
+
+    def _anka(self, context: Context) -> Anka:
+        deadline = Deadline(self._clock, self._whole.left(LIMIT))
+        return Anka(context, clock=self._clock, deadline=deadline, cancelled=self._cancelled)
+
+    def _read(self, rest: Transport, name: str, path: str) -> Read:
+        self._cancelled.check("doctor")
+        sent, started = self._clock.now(), self._clock.monotonic()
+        try:
+            answer = rest.look(path)
+        except AnkaCiError as error:
+            passed = self._clock.monotonic() - started
+            return Read(name=name, path=path, failure=error.message, sent=sent, seconds=passed, headers={})
+        envelope = Envelope.read(answer.content)
+        headers = {key.lower(): value for key, value in answer.headers.items()}
+        return Read(
+            name=name,
+            path=path,
+            status=answer.status,
+            ok=envelope.ok if envelope else None,
+            said=envelope.message if envelope else _said(answer.content),
+            sent=sent,
+            seconds=self._clock.monotonic() - started,
+            date=_date(headers.get("date", "")),
+            headers=headers,
+            content=answer.content,
+            body=envelope.body if envelope else None,
+        )
+
+    def _proxy(self, rest: Transport) -> Proxy:
+        used = rest.proxy()
+        if self.context.proxy:
+            return Proxy(url=used, source="the context")
+        scheme = rest.url.split(":")[0]
+        names = [f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"]
+        source = next((name for name in names if self._env.get(name)), "")
+        if used:
+            return Proxy(url=used, source=source or "the system's network settings")
+        kept = self._env.get("no_proxy") or self._env.get("NO_PROXY") or ""
+        return Proxy(source=source, bypass=kept) if source else Proxy()
+
+    def host(self, servers: list[ServerFacts], node: str | None) -> HostFacts:
+        """This host, with what the servers told of it."""
+        work = tempfile.gettempdir()
+        usage = _usage(Path(work))
+        command = self._command()
+        sizes = [largest(facts) for facts in servers if facts.what == REGISTRY]
+        nodes = _nodes(servers)
+        return HostFacts(
+            system=platform.system(),
+            release=platform.mac_ver()[0] or platform.release(),
+            machine=platform.machine(),
+            python=platform.python_version(),
+            anka_ci=__version__,
+            user=_user(),
+            names=_names(servers),
+            work=work,
+            work_free=usage[0],
+            work_total=usage[1],
+            command=command,
+            library=self._library(command),
+            node=node,
+            nodes=nodes,
+            largest=max(sizes, key=lambda each: each[1], default=("", 0)),
+        )
+
+    def _command(self) -> CommandFacts:
+        words, found, program = _find(self.context.anka, self._env.get("PATH", os.defpath))
+        version: dict[str, object] = {}
+        license: dict[str, object] = {}
+        failure = ""
+        if program:
+            door = host.Host(self._anka(self.context), words)
+            try:
+                version = door.version()
+                license = door.license()
+            except AnkaCiError as error:
+                failure = "" if version else error.message
+        return CommandFacts(
+            found=found,
+            command=words,
+            program=program,
+            source="ANKA_CI_ANKA or `anka`" if self.context.anka else "",
+            version=version,
+            license=license,
+            failure=failure,
+        )
+
+    def _library(self, command: CommandFacts) -> LibraryFacts:
+        if not command.version:
+            return LibraryFacts(tags={})
+        door = host.Host(self._anka(self.context), command.command)
+        folder, vms, tags, failure = None, None, {}, ""
+        try:
+            folder = door.library()
+            vms = tuple(door.vms())
+            for vm in vms[:MOST_TAGS]:
+                tags[vm.id.lower()] = tuple(door.tags(vm.id))
+        except AnkaCiError as error:
+            failure = error.message
+        free, total = _usage(folder) if folder else (None, 0)
+        return LibraryFacts(folder=str(folder or ""), free=free, total=total, vms=vms, tags=tags, failure=failure)
+
+
+def _find(configured: tuple[str, ...], path: str) -> tuple[tuple[str, ...], Found, str]:
+    """The command, how it was found, and the file of its first word; as ``Host.open`` finds it."""
+    word = configured[0] if configured else "anka"
+    if "/" in word:
+        return configured, "configured", word if os.access(word, os.X_OK) else ""
+    program = shutil.which(word, path=path) or ""
+    if program:
+        usual = program in host.PLACES and not configured
+        found: Found = "bare path" if shutil.which(word, path=BARE) else "usual place" if usual else "path"
+        return configured or (program,), found, program
+    if configured:
+        return configured, "configured", ""
+    program = next((place for place in host.PLACES if os.access(place, os.X_OK)), "")
+    return ((program,), "usual place", program) if program else ((), "", "")
+
+
+def _nodes(servers: list[ServerFacts]) -> tuple[Node, ...] | None:
+    read = next((facts.read("list nodes") for facts in servers if facts.what == CONTROLLER), None)
+    if read is None or not read.allowed or not isinstance(read.body, (list, type(None))):
+        return None
+    found = []
+    for row in read.body or []:
+        try:
+            found.append(Node.read(row))
+        except (ValueError, AttributeError, TypeError, KeyError):
+            continue
+    return tuple(found)
+
+
+def _names(servers: list[ServerFacts]) -> tuple[str, ...]:
+    """The names of this host, and its address on the way to each server, as that sees it without a NAT between."""
+    found = [socket.gethostname(), platform.node()]
+    for facts in servers:
+        for address in facts.reach.addresses[:1]:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            try:
+                with socket.socket(family, socket.SOCK_DGRAM) as way:  # connecting a datagram socket sends nothing
+                    way.connect((address, facts.reach.port))
+                    found.append(way.getsockname()[0])
+            except OSError:
+                continue
+    return tuple(dict.fromkeys(name for name in found if name and not name.startswith("127.") and name != "::1"))
+
+
+def _usage(folder: Path) -> tuple[int | None, int]:
+    """Free and total bytes of the disk that holds a folder, which need not be there yet."""
+    for place in (folder, *folder.parents):
+        try:
+            usage = shutil.disk_usage(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
+        return usage.free, usage.total
+    return None, 0
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _date(text: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _said(content: bytes) -> str:
+    """A reply that is no envelope: the title of a page, else how it begins."""
+    text = content[:4000].decode("utf-8", "replace")
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    line = " ".join((title.group(1) if title else text).split())
+    word = f"an HTML page ({line})" if title else line
+    return word if len(word) <= 100 else word[:100] + "…"

@@ -1,0 +1,324 @@
+"""The command ``doctor``: whole and broken situations, each a real one, on real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+
+from anka_ci import cli as roof
+from anka_ci.server.app import Server
+from conftest import plain_env
+from front import Came, Front, certificate, serving
+
+Doctor = Callable[..., "Examined"]
+
+
+@pytest.fixture(scope="module")
+def served(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that the tests of this module only read from."""
+    data = tmp_path_factory.mktemp("served") / "data"
+    shutil.copytree(seeded, data, symlinks=True)
+    with Server(data) as server:
+        yield server
+
+
+class Examined:
+    """What ``doctor --json`` told, and its exit code."""
+
+    def __init__(self, code: int, out: str) -> None:
+        self.code = code
+        self.out = out
+        self.document: dict[str, Any] = json.loads(out)
+
+    def find(self, name: str, area: str = "") -> dict[str, Any]:
+        """The one finding of that name (in the areas that begin with ``area``)."""
+        (found,) = (
+            each for each in self.document["findings"] if each["name"] == name and each["area"].startswith(area)
+        )
+        return dict(found)
+
+    def tell(self, name: str, area: str = "") -> tuple[str, str]:
+        """A finding's level, and what was seen and what to do as one text."""
+        found = self.find(name, area)
+        return found["level"], found["seen"] + " | " + found.get("do", "")
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """``anka-ci doctor --json`` in this process, with an environment that holds only what is given."""
+
+    def run(*args: str, **env: str) -> Examined:
+        for name in list(os.environ):
+            if name.upper().endswith("_PROXY") or name.startswith("ANKA"):
+                monkeypatch.delenv(name)
+        for name, value in (plain_env(tmp_path) | env).items():
+            monkeypatch.setenv(name, value)
+        code = roof.main(["doctor", "--json", *args])
+        return Examined(code, capsys.readouterr().out)
+
+    return run
+
+
+def of(server: Server) -> dict[str, str]:
+    return {"ANKA_CI_CONTROLLER_URL": server.controller_url, "ANKA_CI_REGISTRY_URL": server.registry_url}
+
+
+def nothing(came: Came) -> None:
+    """Change nothing."""
+
+
+def test_a_whole_installation_has_no_problem(cli, server):
+    done = cli("doctor", "--node", "node-1", "--json")
+    examined = Examined(done.returncode, done.stdout)
+    assert (0, "", 0) == (done.returncode, done.stderr, examined.document["code"])
+    assert "anka-ci/doctor/1" == examined.document["schema"]
+    assert (server.controller_url + " (from ANKA_CI_CONTROLLER_URL)") in examined.tell("controller")[1]
+    assert "list nodes" in examined.tell("may", "the controller")[1]
+    assert ("ok", "shows the same 1 templates as the controller | ") == examined.tell("same")
+    assert "Anka Build Stand-in 3.8.5" in examined.tell("anka", "this host")[1]
+    assert examined.find("library")["seen"].startswith(f"{server.data}/host/")
+    assert "this host is node-1, Active" in examined.tell("node")[1]
+    assert [] == [each for each in examined.document["findings"] if each["level"] == "problem"]
+
+
+def test_a_node_whose_library_is_another_users(cli, server):
+    assert 0 == cli("distribute", "sonoma", "--nodes", "node-1", "--json").returncode
+    mine = cli("doctor", "--node", "node-1", "--json")
+    level, said = Examined(mine.returncode, mine.stdout).tell("whose library")
+    assert (0, "warning") == (mine.returncode, level)
+    assert "node-1 holds sonoma:v1, which" in said
+    # The same node's own library has it all.
+    its = {"ANKA_HOME": str(server.data / "nodes" / "node-1")}
+    theirs = cli("doctor", "--node", "node-1", "--json", env=its)
+    assert "ok" == Examined(theirs.returncode, theirs.stdout).tell("whose library")[0]
+
+
+def test_the_findings_as_text_fit_a_narrow_terminal(cli):
+    done = cli("doctor", "--registry-url", "http://registry.invalid:8089")
+    assert 6 == done.returncode
+    assert [] == [line for line in done.stdout.splitlines() if len(line) > 80 and "/" not in line]
+    assert "  PROBLEM  name" in done.stdout
+    assert "-> correct the URL" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("1 problem, ")
+
+
+def test_nothing_is_configured(doctor):
+    examined = doctor()
+    assert 2 == examined.code
+    assert "problem" == examined.find("servers", "context")["level"]
+    assert "anka-ci " in examined.tell("software")[1]
+
+
+def test_settings_that_cannot_be_read_leave_the_rest_to_be_told(doctor, tmp_path):
+    file = tmp_path / "settings.yml"
+    file.write_text("contexts:\n  here:\n    controler: http://127.0.0.1:1\n")
+    examined = doctor("--context", "here", ANKA_CI_SETTINGS=str(file))
+    assert 2 == examined.code
+    assert "did you mean 'controller'?" in examined.tell("settings")[1]
+    assert ("not known", "not known, because the settings could not be read | ") == examined.tell("controller")
+    assert "ok" == examined.find("software")["level"]
+
+
+def test_where_each_setting_comes_from(doctor, served, tmp_path):
+    file = tmp_path / "settings.yml"
+    file.write_text(
+        f"default: here\ncontexts:\n  here:\n    controller: {served.controller_url}\n    registries:\n"
+        f"      - {served.registry_url}\n    token-env: MINE\n    protected: true\n    timeout: 20s\n"
+    )
+    env = {"ANKA_CI_SETTINGS": str(file), "MINE": "a-token-of-mine", "ANKA_CI_ANKA": served.anka}
+    examined = doctor("--registry-url", served.registry_url + "/", **env)
+    assert f"context here of {file}, named by its default | " == examined.tell("settings")[1]
+    assert f"{served.controller_url} (from {file}) | " == examined.tell("controller")[1]
+    assert f"*** (from what {file} names) | " == examined.tell("token")[1]
+    assert f"{served.anka} (from ANKA_CI_ANKA) | " == examined.tell("anka", "context")[1]
+    assert f"20 s (from {file}) | " == examined.tell("timeout")[1]
+    examined = doctor("--timeout", "30s", "--ca", str(tmp_path), **env, ANKA_CI_TOKEN="another-token")
+    assert "30 s (from --timeout) | " == examined.tell("timeout")[1]
+    assert "*** (from ANKA_CI_TOKEN) | " == examined.tell("token")[1]
+    assert "mine" not in examined.out
+    assert "another-token" not in examined.out
+
+
+def test_no_server_there(doctor):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    examined = doctor(ANKA_CI_CONTROLLER_URL=f"http://127.0.0.1:{port}")
+    assert 6 == examined.code
+    level, said = examined.tell("connection")
+    assert "problem" == level
+    assert "Connection refused | is it running" in said
+    for name in ("sign-in", "version", "licence", "permissions", "clock"):
+        assert "not known" == examined.find(name, "the controller")["level"]
+
+
+def test_a_server_that_says_nothing(doctor):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        examined = doctor("--timeout", "1s", ANKA_CI_REGISTRY_URL=f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert 6 == examined.code
+    assert "ok" == examined.find("connection", "the registry")["level"]
+    assert "timed out" in examined.tell("answer")[1]
+
+
+def page(came: Came) -> None:
+    came.status, came.body = 200, b"<html><head><title>Welcome to\n nginx</title></head></html>"
+
+
+def moved(came: Came) -> None:
+    came.status, came.body, came.headers["Location"] = 302, b"", "https://anka.internal/"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (page, "no Anka reply: an HTML page (Welcome to nginx)"),
+        (moved, "name the final address: https://anka.internal/"),
+    ],
+)
+def test_a_server_that_is_not_anka(doctor, served, change, said):
+    with Front(served.controller_url, change) as front:
+        examined = doctor(ANKA_CI_CONTROLLER_URL=front.url)
+    assert 6 == examined.code
+    assert "problem" == examined.find("answer")["level"]
+    assert said in examined.tell("answer")[1]
+    assert "not known" == examined.find("sign-in")["level"]
+
+
+def test_several_registries_are_each_looked_at(doctor, served, tmp_path):
+    with Server(tmp_path / "other") as other:
+        file = tmp_path / "settings.yml"
+        urls = [other.registry_url, served.registry_url]
+        file.write_text(
+            f"contexts:\n  two:\n    controller: {served.controller_url}\n    registries: {json.dumps(urls)}\n"
+        )
+        examined = doctor("--context", "two", ANKA_CI_SETTINGS=str(file))
+    assert 0 == examined.code
+    assert "ok" == examined.find("same", f"the registry {served.registry_url}")["level"]
+    level, said = examined.tell("same", f"the registry {other.registry_url}")
+    assert "warning" == level
+    assert f"0 only here, 1 only at the controller | the controller works with {served.registry_url}" in said
+
+
+def old(came: Came) -> None:
+    if came.path == "/api/v1/status":
+        body = {"status": "Running", "version": "1.19.2-24e848a5", "registry_status": "FAIL", "license": "basic"}
+        came.body = json.dumps({"status": "OK", "message": "", "body": body}).encode()
+    if came.path == "/api/v1/group":
+        came.status, came.body = 400, b'{"status":"FAIL","message":"Not supported by your license"}'
+    if came.path == "/api/v1/node":
+        came.status, came.body = 403, b'{"status":"FAIL","message":"Forbidden"}'
+
+
+def test_an_old_controller_with_a_small_licence(doctor, served):
+    with Front(served.controller_url, old) as front:
+        examined = doctor(ANKA_CI_CONTROLLER_URL=front.url)
+    assert 6 == examined.code, "a registry that fails outweighs a permission that is missing"
+    level, said = examined.tell("version")
+    assert "warning" == level
+    for words in (
+        "1.19.2-24e848a5 lacks:",
+        "(since 1.20)",
+        "cancelling a distribution (since 1.43)",
+        "to 1.44 or newer",
+    ):
+        assert words in said
+    assert "warning" == examined.find("licence")["level"]
+    assert "the controller says FAIL" in examined.tell("its registry")[1]
+    assert "list groups: Not supported by your license" in examined.tell("refuses")[1]
+    assert (5, "list nodes (HTTP 403: Forbidden)") == (
+        examined.find("may not")["code"],
+        examined.find("may not")["seen"],
+    )
+    assert "not known, because trying would change something" in examined.tell("may change")[1]
+
+
+def test_a_clock_that_is_off(doctor, served):
+    def later(seconds: float) -> Callable[[Came], None]:
+        def change(came: Came) -> None:
+            came.headers["Date"] = formatdate(time() + seconds, usegmt=True)
+
+        return change
+
+    for seconds, level, words in [(90, "warning", "ahead of ours"), (-7200, "problem", "behind ours")]:
+        with Front(served.registry_url, later(seconds)) as front:
+            examined = doctor(ANKA_CI_REGISTRY_URL=front.url)
+        found = examined.find("clock")
+        assert (level, True) == (found["level"], words in found["seen"])
+        assert (7 if level == "problem" else 0) == examined.code
+
+
+def test_a_proxy_of_the_environment_and_what_keeps_it_out(doctor, served):
+    with Front(served.registry_url, nothing) as proxy:
+        env = {
+            "ANKA_CI_REGISTRY_URL": "http://registry.invalid:8089",
+            "http_proxy": "http://me:pass-word@" + proxy.url[7:],
+        }
+        examined = doctor(**env)
+        assert f"http://***@{proxy.url[7:]} (named by http_proxy) | " == examined.tell("proxy")[1]
+        assert "ok" == examined.find("sign-in")["level"], "the proxy answers for the registry"
+        examined = doctor(**env, no_proxy=".example,registry.invalid")
+    assert "NO_PROXY (.example,registry.invalid) keeps that of http_proxy out" in examined.tell("proxy")[1]
+    assert "registry.invalid: " in examined.tell("name")[1]
+    assert "pass-word" not in examined.out
+
+
+@pytest.mark.parametrize(
+    ("days", "trusted", "level", "words"),
+    [
+        (900, True, "ok", "trusted (O=ios, CN=localhost, signed by O=ios, CN=localhost); checked against"),
+        (900, False, "problem", "self-signed certificate"),
+        (-1, True, "problem", "certificate has expired"),
+    ],
+)
+def test_a_servers_certificate(doctor, served, tmp_path, days, trusted, level, words):
+    file = certificate(tmp_path, days=days)
+    env = {"ANKA_CI_CA": str(file)} if trusted else {}
+    with Front(served.registry_url, nothing, serving(file)) as front:
+        examined = doctor(ANKA_CI_REGISTRY_URL=front.url, **env)
+    assert (level, 0 if level == "ok" else 6) == (examined.find("tls")["level"], examined.code)
+    assert words in examined.tell("tls")[1].replace("self signed", "self-signed")
+    assert ("expired 1d" if days < 0 else "holds for 900 days") in examined.tell("certificate")[1]
+
+
+def test_a_certificate_that_expires_soon_and_one_for_another_name(doctor, served, tmp_path):
+    file = certificate(tmp_path, days=5, name="anka.internal")
+    with Front(served.registry_url, nothing, serving(file)) as front:
+        examined = doctor(ANKA_CI_REGISTRY_URL=front.url, ANKA_CI_CA=str(file))
+    assert ("warning", "expires in 5 days | renew the server's certificate") == examined.tell("certificate")
+    assert "use a name that the certificate holds" in examined.tell("tls")[1]
+
+
+def test_https_asked_of_a_port_that_speaks_http(doctor, served):
+    examined = doctor(ANKA_CI_REGISTRY_URL=served.registry_url.replace("http://127.0.0.1", "https://localhost"))
+    assert 6 == examined.code
+    assert "Try http:// in the URL" in examined.tell("tls")[1]
+
+
+def test_a_path_without_anka_and_one_that_only_this_shell_has(doctor, served, tmp_path):
+    url = served.registry_url
+    if not any(Path(place).exists() for place in ("/usr/local/bin/anka", "/opt/homebrew/bin/anka")):
+        assert "none" in doctor(ANKA_CI_REGISTRY_URL=url, PATH="/usr/bin:/bin").tell("anka", "this host")[1]
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "anka").symlink_to(served.anka)
+    examined = doctor(ANKA_CI_REGISTRY_URL=url, PATH=f"{folder}:/usr/bin:/bin")
+    level, said = examined.tell("anka elsewhere")
+    assert (0, "warning") == (examined.code, level)
+    assert f"{folder}/anka is found only through this shell's PATH" in said
+    examined = doctor(ANKA_CI_REGISTRY_URL=url, ANKA_CI_ANKA=f"{folder}/none")
+    assert (2, "problem") == (examined.code, examined.find("anka", "this host")["level"])
+    assert "no such program" in examined.tell("anka", "this host")[1]
+
+
+def test_a_command_that_is_not_ankas(doctor, served):
+    examined = doctor(ANKA_CI_REGISTRY_URL=served.registry_url, ANKA_CI_ANKA="/bin/echo")
+    assert 3 == examined.code
+    assert "`version` failed: anka version: no JSON came back" in examined.tell("anka", "this host")[1]
