@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anka_ci import process
-from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.result import Progress
 from anka_ci.wire.vm import DownloadSize, Moved, Vm
 
@@ -178,6 +178,8 @@ class Host:
     def _environment(self) -> dict[str, str]:
         """The caller's own, with progress on stderr."""
         found = {**os.environ, "ANKA_PROGRESS": "1"}
+        if self._anka.context.token:  # read by the stand-in; Anka's own command has no way to use a root token
+            found["ANKA_CI_TOKEN"] = self._anka.context.token.reveal()
         if self._anka.context.ca:  # for the commands that have no option for it: every key of `anka config` is one
             found["ANKA_CA_BUNDLE"] = self._anka.context.ca
         return found
@@ -219,6 +221,8 @@ def _error(words: list[str], done: process.Finished, envelope: Mapping[str, Any]
     what = "anka " + " ".join(word for word in words if word)
     if code == NOT_FOUND or said.endswith("not found"):
         return NotFoundError("VM or tag", sought or what, where="`anka`", hint=said, command=what)
+    if "Authentication Required" in said:
+        return NotAuthorisedError(f"{what}: {said}", hint="sign in to the registry; see ANKA_CI_TOKEN", command=what)
     if code == UNREACHABLE:
         return UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
     if not envelope:

@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING
 from anka_ci.clock import Cancelled
 from anka_ci.errors import UsageError
 from anka_ci.inputs import size
+from anka_ci.secret import Secret
 
 if TYPE_CHECKING:
     from anka_ci.console import Console
     from anka_ci.server.app import Server
 
+TOKEN = "ANKA_CI_SERVE_TOKEN"
+"""The variable that may hold the root token of the server."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", default="0", metavar="P", help="port to listen on; a free one when left out")
     add("--registry-port", metavar="P", help="a port of its own for the registry; the same when left out")
     add("--run-guests", action="store_true", help="let guests run commands, on this machine, as this user")
+    add("--auth", metavar="WAY,WAY", help="let only those in who sign in: token (the root token)")
+    add("--token-file", type=Path, metavar="FILE", help=f"holds the root token, as {TOKEN} may; kept in DIR otherwise")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the addresses, written when it answers")
 
 
@@ -58,6 +63,7 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
         raise UsageError(f"--sample-size: {error}") from None
     from anka_ci.server.app import Server
 
+    ways, token = sign_in(options, console.env if console else {})
     ended = Cancelled()
     with signals(ended), folder(options.data) as data:
         server = Server(
@@ -69,6 +75,8 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
             run_guests=options.run_guests,
             sample=options.sample,
             sample_bytes=sample_bytes,
+            auth=ways,
+            token=token,
         )
         with server:
             if options.ready_file:
@@ -93,11 +101,29 @@ def facts(server: Server) -> dict[str, object]:
 
 def exports(server: Server) -> dict[str, str]:
     """The variables that connect ``anka-ci`` to a server; the command is quoted, because it is split into words."""
-    return {
+    found = {
         "ANKA_CI_CONTROLLER_URL": server.controller_url,
         "ANKA_CI_REGISTRY_URL": server.registry_url,
         "ANKA_CI_ANKA": shlex.quote(server.anka),
     }
+    return found if server.token_file is None else {**found, "ANKA_CI_TOKEN_FILE": str(server.token_file)}
+
+
+def sign_in(options: argparse.Namespace, env: Mapping[str, str]) -> tuple[tuple[str, ...], Secret | None]:
+    """The ways to sign in, and the root token when it is given; it has no option, because command lines are public."""
+    from anka_ci.server import auth
+
+    names = [name.strip() for name in (options.auth or "").split(",")]
+    if options.auth is None:
+        if options.token_file:
+            raise UsageError("--token-file goes with --auth token")
+        return (), None
+    found = auth.ways(names)
+    if "token" not in found and options.token_file:
+        raise UsageError("--token-file goes with --auth token")
+    if options.token_file:
+        return found, auth.token_of(options.token_file)
+    return found, auth.checked(Secret(env[TOKEN]), TOKEN) if env.get(TOKEN) else None
 
 
 def groups(texts: list[str]) -> dict[str, tuple[str, ...]]:

@@ -76,14 +76,14 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
     found = _from_file(file, name, env) if name or file.exists() else Context()
     registry = shared.registry_url or env.get("ANKA_CI_REGISTRY_URL")
     anka = shared.anka or env.get("ANKA_CI_ANKA")
-    token = shared.token or env.get("ANKA_CI_TOKEN")
+    token = Secret(shared.token) if shared.token else sign_in(env).token
     controller = shared.controller_url or env.get("ANKA_CI_CONTROLLER_URL") or found.controller_url
     urls = [registry] if registry else found.registry_urls
     return Context(
         name=found.name,
         controller_url=_url(controller, "the controller URL") if controller else None,
         registry_urls=tuple(_url(each, "the registry URL") for each in urls),
-        token=Secret(token) if token else found.token,
+        token=token or found.token,
         ca=shared.ca or env.get("ANKA_CI_CA") or found.ca,
         proxy=env.get("ANKA_CI_PROXY") or found.proxy,
         protected=found.protected,
@@ -91,6 +91,14 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
         anka=command(anka) if anka else found.anka,
         timeout=shared.timeout if shared.timeout is not None else found.timeout,
     )
+
+
+def sign_in(env: Mapping[str, str]) -> Context:
+    """What the environment alone says of signing in, as a context without addresses."""
+    token = env.get("ANKA_CI_TOKEN")
+    if not token and env.get("ANKA_CI_TOKEN_FILE"):
+        return Context(token=_read(Path(env["ANKA_CI_TOKEN_FILE"])))
+    return Context(token=Secret(token) if token else None)
 
 
 def command(text: str) -> tuple[str, ...]:
@@ -163,17 +171,20 @@ def _token(found: Mapping[str, Node], env: Mapping[str, str]) -> Secret | None:
         value = env.get(found["token-env"].text("token-env"))
         return Secret(value) if value else None
     if "token-file" in found:
-        file = Path(found["token-file"].text("token-file")).expanduser()
-        try:
-            text = file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError:
-            raise UsageError(f"the token file {file} cannot be read: it is not UTF-8 text") from None
-        if not text:
-            raise UsageError(f"the token file {file} is empty", hint="write the root token into it")
-        return Secret(text)
+        return _read(Path(found["token-file"].text("token-file")).expanduser())
     return None
+
+
+def _read(file: Path) -> Secret:
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"the token file {file} cannot be read: it is not UTF-8 text") from None
+    if not text:
+        raise UsageError(f"the token file {file} is empty", hint="write the root token into it")
+    return Secret(text)
 
 
 def _url(text: str, what: str) -> str:

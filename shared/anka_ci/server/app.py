@@ -1,6 +1,6 @@
 """The embedded server: its data folder, its ports, and the thread it runs in.
 
-Listens on loopback only. What it answers is ``server.routes``.
+Listens on loopback only. What it answers is ``server.routes``, whom it answers ``server.auth``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from aiohttp import web
 from anka_ci import __version__
 from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import UsageError
+from anka_ci.secret import Secret
+from anka_ci.server import auth as signing
 from anka_ci.server import launcher, routes
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.fleet import Fleet
@@ -42,7 +44,9 @@ class Server:
 
     Listens on loopback. ``sample`` starts it with a template of about ``sample_bytes``; ``nodes`` is how many, or their
     names, and ``groups`` names some of them. With ``registry_port`` the registry has a port of its own, and each port
-    answers only its own calls. ``legacy_fail_200`` answers failures with 200, as old releases did.
+    answers only its own calls. ``legacy_fail_200`` answers failures with 200, as old releases did. ``auth`` names the
+    ways to sign in (``server.auth.WAYS``), none: everyone may call. Its root ``token`` is one of the data folder's own
+    when left out, in ``token_file``.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Server:
         sample_bytes: int = 256 << 20,
         legacy_fail_200: bool = False,
         allowed_hosts: Sequence[str] = (),
+        auth: Sequence[str] = (),
+        token: Secret | None = None,
         clock: Clock | None = None,
     ) -> None:
         if host not in LOOPBACK:
@@ -74,6 +80,9 @@ class Server:
         self._fail_status = 200 if legacy_fail_200 else 400
         self._allowed = {*LOOPBACK, *(name.lower() for name in allowed_hosts)}
         self._clock = clock or SystemClock()
+        self._ways = signing.ways(auth)
+        self._token = None if token is None else signing.checked(token, "the settings of the server")
+        self.token_file = self.data / signing.TOKEN_FILE if "token" in self._ways and token is None else None
         self._fleet: Fleet | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
@@ -157,17 +166,26 @@ class Server:
         opened.callback(lambda: loop.run_until_complete(loop.shutdown_default_executor()))
         if self._sample_bytes:
             seed(state, self._sample_bytes)
-        anka = str(self.data / "bin" / "anka")
-        fleet = Fleet(state, self.data / "nodes", self.node_names, self._groups, anka=anka, clock=self._clock)
+        anka, gate = str(self.data / "bin" / "anka"), self._gate()
+        fleet = Fleet(
+            state,
+            self.data / "nodes",
+            self.node_names,
+            self._groups,
+            anka=anka,
+            clock=self._clock,
+            sign_in={} if gate is None else launcher.sign_in(gate.node),
+        )
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, __version__, lambda: self.registry_url)
         first = routes.controller(calls, rest, self._fail_status)
         second = routes.registry(rest, Oci(state), Uploads(state), self._fail_status)
         if self._registry_port is None:
-            self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, first + second)
+            both = first + second
+            self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, gate)
         else:
-            self.controller_url = self._listen(loop, opened, "--port", self._port, first)
-            self.registry_url = self._listen(loop, opened, "--registry-port", self._registry_port, second)
+            self.controller_url = self._listen(loop, opened, "--port", self._port, first, gate)
+            self.registry_url = self._listen(loop, opened, "--registry-port", self._registry_port, second, gate)
         self.anka = launcher.write(
             self.data,
             {
@@ -178,6 +196,15 @@ class Server:
         )
         self._fleet = fleet
 
+    def _gate(self) -> signing.Gate | None:
+        """Who is let in; None: everyone."""
+        if not self._ways:
+            return None
+        token = self._token
+        if self.token_file is not None:
+            token = signing.kept_token(self.data)
+        return signing.Gate(token if "token" in self._ways else None)
+
     def _listen(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -185,9 +212,10 @@ class Server:
         option: str,
         port: int,
         table: Routes,
+        gate: signing.Gate | None,
     ) -> str:
         """Answer ``table`` on a port (0: a free one); the URL."""
-        front = routes.Front(table, self._allowed)
+        front = routes.Front(table, self._allowed, gate)
         server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         loop.run_until_complete(runner.setup())

@@ -30,8 +30,9 @@ TABLE = (
 class Fleet:
     """Nodes ``names`` with their libraries under ``folder``; groups and distributions in ``store``.
 
-    ``anka`` is the stand-in. Every method may be called from any thread. Raises ``UsageError`` for a name that no node
-    can have and for a group that names an unknown node, ``NotFoundError`` for an unknown node, group or request.
+    ``anka`` is the stand-in, ``sign_in`` the variables with which it signs in to the registry. Every method may be
+    called from any thread. Raises ``UsageError`` for a name that no node can have and for a group that names an unknown
+    node, ``NotFoundError`` for an unknown node, group or request.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Fleet:
         anka: str,
         clock: Clock,
         arch: str = "arm64",
+        sign_in: Mapping[str, str] | None = None,
     ) -> None:
         for name in names:
             if not NAME.fullmatch(name):
@@ -57,7 +59,9 @@ class Fleet:
         self._stopping = Cancelled()
         self._running: dict[tuple[str, str], Cancelled] = {}
         self._agents = {
-            name: Agent(name, folder / name, anka=anka, arch=arch, clock=clock, stopping=self._stopping)
+            name: Agent(
+                name, folder / name, anka=anka, arch=arch, clock=clock, stopping=self._stopping, sign_in=sign_in
+            )
             for name in names
         }
         with store.transaction() as db:

@@ -16,6 +16,7 @@ from pathlib import Path
 from anka_ci import process
 from anka_ci.clock import Cancelled
 from anka_ci.errors import RefusedError
+from anka_ci.secret import Secret
 
 
 def write(data: Path, defaults: Mapping[str, str]) -> str:
@@ -43,6 +44,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **more,
     }
+
+
+def sign_in(secret: Secret) -> dict[str, str]:
+    """The variables with which a child of the server signs in to it; a command line is there for everyone to read."""
+    return {"ANKA_CI_TOKEN": secret.reveal()}
 
 
 def run(

@@ -11,7 +11,7 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,27 @@ _PERCENT = re.compile(r"(\d{1,3})%")
 class Agent:
     """The node ``name`` with its library at ``home``. Jobs are done one after the other, in the node's own thread.
 
-    ``anka`` is the stand-in; ``stopping`` ends what runs.
+    ``anka`` is the stand-in, ``sign_in`` the variables with which it signs in; ``stopping`` ends what runs.
     """
 
-    def __init__(self, name: str, home: Path, *, anka: str, arch: str, clock: Clock, stopping: Cancelled) -> None:
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        *,
+        anka: str,
+        arch: str,
+        clock: Clock,
+        stopping: Cancelled,
+        sign_in: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self._home = home
         self._anka = anka
         self._arch = arch
         self._clock = clock
         self._stopping = stopping
+        self._sign_in = dict(sign_in or {})
         self._registry_url = ""
         self._templates: tuple[NodeTemplate, ...] = ()
         self._healthy = True
@@ -144,7 +155,7 @@ class Agent:
     def _call(
         self, *words: str, heard: Callable[[str, str], None] | None = None, cancelled: Cancelled | None = None
     ) -> Any:
-        env = launcher.environment(self._home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch)
+        env = launcher.environment(self._home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch, **self._sign_in)
         env["ANKA_REGISTRY"] = self._registry_url
         argv = [self._anka, "--machine-readable", *words]
         ends = self._stopping if cancelled is None else cancelled  # a flag that is not set yet is false

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiohttp import web
 
 from anka_ci.errors import AnkaCiError, RefusedError
+from anka_ci.server.auth import Gate
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.oci import Handler, Oci, Routes, aside
 from anka_ci.server.registry import RegistryCalls, Told, parameters
@@ -64,9 +65,13 @@ def registry(calls: RegistryCalls, oci: Oci, uploads: Uploads, fail_status: int)
 
 
 class Front:
-    """Answers the requests of one port: guards first, then the table. ``allowed`` are the host names served."""
+    """Answers the requests of one port: guards first, then who is let in, then the table.
 
-    def __init__(self, routes: Routes, allowed: Collection[str]) -> None:
+    ``allowed`` are the host names served; without a ``gate`` everyone is let in, and no ``Authorization`` is looked at.
+    """
+
+    def __init__(self, routes: Routes, allowed: Collection[str], gate: Gate | None = None) -> None:
+        self._gate = gate
         self._routes = [(methods, re.compile(pattern), handler) for methods, pattern, handler in routes]
         self._allowed = allowed
 
@@ -75,6 +80,12 @@ class Front:
         if (refusal := self._guard(request)) is not None:
             return web.Response(status=403, body=emit_fail(refusal), content_type="application/json")
         path = re.sub(r"/{2,}", "/", _split(request)[0])
+        if self._gate is not None:
+            refused = self._gate.refusal(path, request.headers.getall("Authorization", []))
+            if refused is not None:
+                return web.Response(
+                    status=401, body=refused.body, content_type="application/json", headers=refused.headers
+                )
         offered: set[str] = set()
         for methods, pattern, handler in self._routes:
             if match := pattern.fullmatch(path):

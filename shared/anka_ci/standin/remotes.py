@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline, SystemClock
 from anka_ci.errors import UsageError
-from anka_ci.settings import Context
+from anka_ci.settings import Context, sign_in
 from anka_ci.standin.files import put
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.standin.words import Words
@@ -110,7 +110,9 @@ def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], canc
         if url.startswith("https:") and words.flag(option):
             raise Failure(f"the stand-in has no --{option} for https", NO_REGISTRY, hint="name the CA with --cacert")
     context = Context(
-        registry_urls=(url,), ca=words.get("cacert") or options.get("cacert") or environment.get("ANKA_CA_BUNDLE")
+        registry_urls=(url,),
+        ca=words.get("cacert") or options.get("cacert") or environment.get("ANKA_CA_BUNDLE"),
+        token=sign_in(environment).token,
     )
     clock = SystemClock()
     return Anka(context, clock=clock, deadline=Deadline(clock, None), cancelled=cancelled)
