@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sample", action="store_true", help="start with the template sonoma, tags base and v1")
     add("--sample-size", default="256MiB", metavar="SIZE", help="size of the sample, such as 256MiB")
     add("--nodes", default="0", metavar="N", help="how many nodes there are: node-1, node-2, …")
+    add("--virtual-nodes", default="0", metavar="N", help="how many nodes there are that move no bytes: virtual-1, …")
     add("--group", action="append", default=[], metavar="NAME=NODE,NODE", help="a group of nodes; may be given again")
     add("--port", default="0", metavar="P", help="port to listen on; a free one when left out")
     add("--registry-port", metavar="P", help="a port of its own for the registry; the same when left out")
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, console: Console | None = None) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP; 0 then. ``UsageError`` for options that make no sense."""
     nodes, group_nodes = number("--nodes", options.nodes, 1000), groups(options.group)
+    virtual_nodes = number("--virtual-nodes", options.virtual_nodes, 20_000)
     port = number("--port", options.port, 65535)
     registry_port = None if options.registry_port is None else number("--registry-port", options.registry_port, 65535)
     try:
@@ -69,6 +71,7 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
         server = Server(
             data,
             nodes=nodes,
+            virtual_nodes=virtual_nodes,
             groups=group_nodes,
             port=port,
             registry_port=registry_port,

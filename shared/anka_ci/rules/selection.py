@@ -29,34 +29,44 @@ def only_one(**selectors: object) -> None:
         raise ValueError(f"{wanted}, not {' and '.join(given)}" if given else wanted)
 
 
-def choose(anka: Anka, *, group: str | None = None, names: Sequence[str] | None = None) -> list[Node]:
+def choose(
+    anka: Anka, *, group: str | None = None, names: Sequence[str] | None = None, among: Sequence[Node] | None = None
+) -> list[Node]:
     """The nodes of a group, the nodes that are named (by id, then by name; each once), or all, sorted by name.
+
+    ``among`` are all nodes, where the caller has asked for them already.
 
     ``NotFoundError`` for an unknown group or node and when none is left, ``UsageError`` for a name that two nodes have.
     """
-    found = anka.controller.nodes()
+    found = list(anka.controller.nodes() if among is None else among)
     if group is not None:
         wanted = anka.controller.group(group)
         found = [node for node in found if wanted.id in (each.id for each in node.groups)]
         if not found:
             raise NotFoundError("node in the group", wanted.name, hint="add nodes to it, or name another group")
     if names is not None:
-        chosen = {_named(found, name).id for name in names}
+        chosen = _named(found, names)
         found = [node for node in found if node.id in chosen]
     if not found:
         raise NotFoundError("node at the controller", anka.controller.url, hint="join nodes to it first")
     return found
 
 
-def _named(nodes: Sequence[Node], name: str) -> Node:
-    matches = [node for node in nodes if node.id == name] or [node for node in nodes if node.name == name]
-    if len(matches) > 1:
-        raise UsageError(
-            f"{len(matches)} nodes are named {name!r}", hint=f"give one id: {', '.join(node.id for node in matches)}"
-        )
-    if not matches:
-        raise NotFoundError("node", name, known=[node.name for node in nodes])
-    return matches[0]
+def _named(nodes: Sequence[Node], names: Sequence[str]) -> set[str]:
+    """The ids of the nodes that are named, by id or by name."""
+    ids = {node.id for node in nodes}
+    by_name: dict[str, list[str]] = {}
+    for node in nodes:
+        by_name.setdefault(node.name, []).append(node.id)
+    found = set()
+    for name in names:
+        matches = [name] if name in ids else by_name.get(name, [])
+        if len(matches) > 1:
+            raise UsageError(f"{len(matches)} nodes are named {name!r}", hint=f"give one id: {', '.join(matches)}")
+        if not matches:
+            raise NotFoundError("node", name, known=by_name)
+        found.add(matches[0])
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

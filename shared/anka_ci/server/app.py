@@ -24,13 +24,16 @@ from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.server import auth as signing
 from anka_ci.server import launcher, routes
+from anka_ci.server.agents import Agents
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.fleet import Fleet
 from anka_ci.server.oci import Oci, Routes
+from anka_ci.server.orders import Model
 from anka_ci.server.registry import RegistryCalls
 from anka_ci.server.seed import seed
 from anka_ci.server.state import State
 from anka_ci.server.uploads import Uploads
+from anka_ci.server.virtual import VirtualNodes
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READ_BUFFER = 1 << 20
@@ -43,10 +46,11 @@ class Server:
     """The embedded registry on one data folder; use it as a context manager, or ``start`` and ``stop`` it.
 
     Listens on loopback. ``sample`` starts it with a template of about ``sample_bytes``; ``nodes`` is how many, or their
-    names, and ``groups`` names some of them. With ``registry_port`` the registry has a port of its own, and each port
-    answers only its own calls. ``legacy_fail_200`` answers failures with 200, as old releases did. ``auth`` names the
-    ways to sign in (``server.auth.WAYS``), none: everyone may call. Its root ``token`` is one of the data folder's own
-    when left out, in ``token_file``.
+    names, and ``groups`` names some of them; ``virtual_nodes`` are beside them, move no bytes and are called virtual-1,
+    virtual-2, … With ``registry_port`` the registry has a port of its own, and each port answers only its own calls.
+    ``legacy_fail_200`` answers failures with 200, as old releases did. ``auth`` names the ways to sign in
+    (``server.auth.WAYS``), none: everyone may call. Its root ``token`` is one of the data folder's own when left out,
+    in ``token_file``.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Server:
         data: Path,
         *,
         nodes: int | Sequence[str] = 0,
+        virtual_nodes: int = 0,
         groups: Mapping[str, Sequence[str]] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -72,6 +77,7 @@ class Server:
         self.data = data.absolute()
         self.registry_url = self.controller_url = self.anka = ""
         self.node_names = [f"node-{number + 1}" for number in range(nodes)] if isinstance(nodes, int) else list(nodes)
+        self.virtual_names = [f"virtual-{number + 1}" for number in range(virtual_nodes)]
         self._groups = dict(groups or {})
         self._host = "127.0.0.1" if host == "localhost" else host  # which may be two addresses, with a port each
         self._port, self._registry_port = port, registry_port
@@ -167,15 +173,16 @@ class Server:
         if self._sample_bytes:
             seed(state, self._sample_bytes)
         anka, gate = str(self.data / "bin" / "anka"), self._gate()
-        fleet = Fleet(
-            state,
+        agents = Agents(
             self.data / "nodes",
             self.node_names,
-            self._groups,
             anka=anka,
             clock=self._clock,
             sign_in={} if gate is None else launcher.sign_in(gate.node),
+            keep=lambda request_id: fleet.keep(request_id),
         )
+        virtual = VirtualNodes(state, self.virtual_names, state.manifest, clock=self._clock, model=Model())
+        fleet = Fleet(state, (agents, virtual), self._groups, clock=self._clock)
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, __version__, lambda: self.registry_url)
         first = routes.controller(calls, rest, self._fail_status)

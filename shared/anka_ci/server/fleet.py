@@ -1,6 +1,7 @@
-"""The fleet: groups of nodes, and distributions of templates to them.
+"""The fleet: its nodes, groups of them, and distributions of templates to them.
 
-What a node does is ``server.node``; the server is never a client of itself. Groups and distributions outlive a restart.
+What nodes do is ``server.agents`` and ``server.virtual``, behind one protocol; the server is never a client of itself.
+Groups, distributions and what was configured of nodes outlive a restart.
 """
 
 from __future__ import annotations
@@ -10,43 +11,38 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
 
-from anka_ci.clock import Cancelled, Clock
-from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, UsageError
+from anka_ci.clock import Clock
+from anka_ci.errors import NotFoundError, UsageError
 from anka_ci.server.groups import Groups, Store
-from anka_ci.server.node import NAME, Agent
-from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
+from anka_ci.server.nodes import NAME, Nodes
+from anka_ci.wire.distribution import Distribution, NodeShare
 from anka_ci.wire.node import Group, Node
 
 REMEMBERED = 1000
 """Distributions that are kept; Anka documents no retention."""
-TABLE = (
-    "CREATE TABLE IF NOT EXISTS distributions (id TEXT PRIMARY KEY, requested REAL NOT NULL, document TEXT NOT NULL)"
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS distributions (id TEXT PRIMARY KEY, requested REAL NOT NULL, document TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS node_facts (node TEXT PRIMARY KEY, document TEXT NOT NULL)",
 )
 
 
 class Fleet:
-    """Nodes ``names`` with their libraries under ``folder``; groups and distributions in ``store``.
+    """Nodes of some ``kinds``; groups, distributions and facts about nodes in ``store``.
 
-    ``anka`` is the stand-in, ``sign_in`` the variables with which it signs in to the registry. Every method may be
-    called from any thread. Raises ``UsageError`` for a name that no node can have and for a group that names an unknown
-    node, ``NotFoundError`` for an unknown node, group or request.
+    Every method may be called from any thread. ``groups`` names nodes, also by patterns such as ``virtual-*``. Raises
+    ``UsageError`` for a name that no node can have and for a group that names an unknown node, ``NotFoundError`` for an
+    unknown node, group or request.
     """
 
     def __init__(
-        self,
-        store: Store,
-        folder: Path,
-        names: Sequence[str],
-        groups: Mapping[str, Sequence[str]],
-        *,
-        anka: str,
-        clock: Clock,
-        arch: str = "arm64",
-        sign_in: Mapping[str, str] | None = None,
+        self, store: Store, kinds: Sequence[Nodes], groups: Mapping[str, Sequence[str]], *, clock: Clock
     ) -> None:
+        self._kinds = kinds
+        self._kind = {name: kind for kind in kinds for name in kind.names}
+        names = [name for kind in kinds for name in kind.names]
         for name in names:
             if not NAME.fullmatch(name):
                 hint = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
@@ -56,48 +52,61 @@ class Fleet:
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
-        self._stopping = Cancelled()
-        self._running: dict[tuple[str, str], Cancelled] = {}
-        self._agents = {
-            name: Agent(
-                name, folder / name, anka=anka, arch=arch, clock=clock, stopping=self._stopping, sign_in=sign_in
-            )
-            for name in names
-        }
         with store.transaction() as db:
-            db.execute(TABLE)
+            for table in TABLES:
+                db.execute(table)
             rows = db.execute("SELECT document FROM distributions ORDER BY requested, rowid").fetchall()
+            facts = db.execute("SELECT node, document FROM node_facts").fetchall()
         self._distributions = {found.id: found for found in (_restore(row[0]) for row in rows)}
-        self._groups = Groups(store, groups, names)
+        self._facts: dict[str, dict[str, Any]] = {row[0]: json.loads(row[1]) for row in facts}
+        self._groups = Groups(store, {name: _expand(members, names) for name, members in groups.items()}, names)
 
     def start(self, registry_url: str) -> None:
         """Start the nodes; returns when each has said what it holds. Unfinished distributions are taken up again."""
-        for agent in self._agents.values():
-            agent.start(registry_url)
-        for agent in self._agents.values():
-            agent.wait()
-        for request in self._distributions.values():
-            self._queue(request)
+        for kind in self._kinds:
+            kind.start(registry_url)
+        for request in list(self._distributions.values()):
+            gone = {
+                name: NodeShare(progress=share.progress, error="the node is gone")
+                for name, share in request.nodes.items()
+                if name not in self._kind and not share.ended  # a server that was started again with fewer nodes
+            }
+            if gone:
+                self._save(replace(request, nodes={**request.nodes, **gone}))
+            self._take(self._distributions[request.id])
 
     def stop(self) -> None:
-        """End the nodes' child processes and wait for them; what had not finished stays unfinished on record."""
-        self._stopping.set("the server stops")
-        with self._lock:
-            for running in self._running.values():
-                running.set("the server stops")
-        for agent in self._agents.values():
-            agent.stop()
-        for agent in self._agents.values():
-            agent.join()
+        """End what the nodes do; what had not finished stays unfinished on record."""
+        for kind in self._kinds:
+            kind.stop()
 
     # nodes and groups
 
     def nodes(self) -> list[Node]:
         """Every node as it is now."""
-        return [self._node(agent) for agent in self._agents.values()]
+        return [self.node(name) for name in self._kind]
 
     def node(self, node_id: str) -> Node:
-        return self._node(self._agent(node_id))
+        kind = self.kind(node_id)
+        with self._lock:
+            groups, facts = self._groups.of(node_id), self._facts.get(node_id, {})
+        return replace(kind.node(node_id), groups=groups, **facts)
+
+    def kind(self, node_id: str) -> Nodes:
+        """The nodes to which a node belongs: ``Agents``, or ``VirtualNodes``."""
+        if node_id not in self._kind:
+            raise NotFoundError("node", node_id, known=self._kind)
+        return self._kind[node_id]
+
+    def configure(self, node_id: str, **facts: Any) -> None:
+        """Let facts (fields of ``Node``) stand before what the node itself says; None takes one back."""
+        self.kind(node_id)
+        with self._lock:
+            told = {**self._facts.get(node_id, {}), **facts}
+            told = {key: value for key, value in told.items() if value is not None}
+            with self._store.transaction() as db:
+                db.execute("REPLACE INTO node_facts VALUES (?, ?)", (node_id, json.dumps(told)))
+            self._facts[node_id] = told
 
     def groups(self) -> list[Group]:
         with self._lock:
@@ -120,7 +129,7 @@ class Fleet:
     def regroup(self, group_ids: Iterable[str], node_ids: Iterable[str], *, member: bool) -> None:
         """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
         with self._lock:
-            self._groups.regroup(group_ids, [self._agent(node_id).name for node_id in node_ids], member=member)
+            self._groups.regroup(group_ids, self._known(node_ids), member=member)
 
     # distributions
 
@@ -135,12 +144,12 @@ class Fleet:
     ) -> Distribution:
         """Start a distribution to the nodes named, the nodes of a group, or all; every target has its entry at once."""
         with self._lock:
-            targets = list(self._agents)
+            targets = list(self._kind)
             if group_id is not None:
-                members = self._groups.members(group_id)
+                members = frozenset(self._groups.members(group_id))
                 targets = [name for name in targets if name in members]
             if node_ids is not None:
-                wanted = [self._agent(node_id).name for node_id in node_ids]
+                wanted = frozenset(self._known(node_ids))
                 targets = [name for name in targets if name in wanted]
             request = Distribution(
                 id=str(uuid.uuid4()),
@@ -149,135 +158,88 @@ class Fleet:
                 version=version,
                 group_id=group_id or "",
                 requested=self._clock.now(),
-                nodes={name: NodeShare() for name in targets},
+                nodes=dict.fromkeys(targets, NodeShare()),
             )
             self._save(request)
             self._forget_old()
-        self._queue(request)
-        return request
+        self._take(request)
+        return self.distribution(request.id)
 
     def distribution(self, request_id: str) -> Distribution:
+        """A request as it is now."""
         with self._lock:
             if request_id not in self._distributions:
                 raise NotFoundError("distribution", request_id)
-            return self._distributions[request_id]
+            request = self._distributions[request_id]
+        shares = dict(request.nodes)
+        for kind in self._kinds:
+            shares.update(kind.shares(request))
+        return replace(request, nodes=shares)
 
     def distributions(self) -> list[Distribution]:
         """Every request that is remembered, oldest first."""
         with self._lock:
-            return list(self._distributions.values())
+            known = list(self._distributions)
+        return [self.distribution(request_id) for request_id in known]
 
     def cancel(self, request_id: str) -> Distribution:
-        """Mark what has not finished as cancelled and end the child processes; of a finished request, no change."""
-        with self._lock:
-            request = self.distribution(request_id)
-            nodes = {
-                name: share if share.ended else replace(share, error=CANCELLED) for name, share in request.nodes.items()
-            }
-            request = replace(request, nodes=nodes)
-            self._save(request)
-            for name in nodes:
-                if (request_id, name) in self._running:
-                    self._running[request_id, name].set(CANCELLED)
-            return request
+        """Cancel what has not finished; of a finished request, no change."""
+        request = self.distribution(request_id)
+        for kind in self._kinds:
+            kind.cancel(request)
+        self.keep(request_id)
+        return self.distribution(request_id)
 
     def remove(self, template_id: str, node_ids: Sequence[str] | None = None) -> list[str]:
         """Have nodes (all, when none are named) delete their copy of a template; the ids of the nodes that were asked.
 
         It is not waited for; a node that has no copy has nothing to do.
         """
-        names = list(self._agents) if node_ids is None else [self._agent(node_id).name for node_id in node_ids]
-        for name in dict.fromkeys(names):
-            self._agents[name].later(lambda agent=self._agents[name]: agent.remove(template_id))  # type: ignore[misc]
-        return list(dict.fromkeys(names))
+        names = list(self._kind) if node_ids is None else list(dict.fromkeys(self._known(node_ids)))
+        for kind in self._kinds:
+            kind.remove(template_id, names)
+        return names
 
-    # what the nodes' threads do
-
-    def _queue(self, request: Distribution) -> None:
-        for name, share in request.nodes.items():
-            agent = self._agents.get(name)
-            if agent is None:
-                if not share.ended:  # a server that was started again with fewer nodes
-                    self._share(request.id, name, error="the node is gone")
-            elif not share.ended:
-                agent.later(lambda agent=agent: self._pull(agent, request.id))  # type: ignore[misc]
-
-    def _pull(self, agent: Agent, request_id: str) -> None:
-        cancelled = Cancelled()
+    def keep(self, request_id: str) -> None:
+        """Write down how the parts of a request stand: one of them has ended."""
         with self._lock:
-            request = self._distributions.get(request_id)
-            if request is None or request.nodes[agent.name].ended or self._stopping:
-                return
-            self._running[request_id, agent.name] = cancelled
+            if request_id in self._distributions:
+                self._save(self.distribution(request_id))
 
-        error = ""
-        try:
-            agent.pull(
-                request.template_id,
-                request.tag,
-                lambda share: self._share(request_id, agent.name, progress=share, keep=False),
-                cancelled,
-            )
-        except InterruptError:
-            error = "" if self._stopping else CANCELLED
-        except AnkaCiError as failed:
-            error = failed.message
-        finally:
-            with self._lock:
-                del self._running[request_id, agent.name]
-        if not self._stopping:  # the node has looked by now: who sees the share done finds the tag on the node
-            self._share(request_id, agent.name, done=not error, error=error)
-
-    # what is kept
-
-    def _share(
-        self,
-        request_id: str,
-        name: str,
-        *,
-        progress: float | None = None,
-        done: bool = False,
-        error: str = "",
-        keep: bool = True,
-    ) -> None:
-        """Change a node's part of a request, unless it has ended already (a cancel may have been quicker)."""
-        with self._lock:
-            request = self._distributions.get(request_id)
-            if request is None or request.nodes[name].ended:
-                return
-            old = request.nodes[name]
-            share = NodeShare(done=done, progress=1 if done else progress or old.progress, error=error)
-            request = replace(request, nodes={**request.nodes, name: share})
-            if keep:
-                self._save(request)
-            else:  # progress alone is not worth a write to disk
-                self._distributions[request_id] = request
+    def _take(self, request: Distribution) -> None:
+        for kind in self._kinds:
+            kind.take(request)
 
     def _save(self, request: Distribution) -> None:
-        with self._store.transaction() as db:
-            db.execute(
-                "INSERT INTO distributions VALUES (?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                (request.id, request.requested, json.dumps(request.emit())),
-            )
-        self._distributions[request.id] = request
+        with self._lock:
+            with self._store.transaction() as db:
+                db.execute(
+                    "INSERT INTO distributions VALUES (?, ?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                    (request.id, request.requested, json.dumps(request.emit())),
+                )
+            self._distributions[request.id] = request
 
     def _forget_old(self) -> None:
-        ended = [request.id for request in self._distributions.values() if request.ended]
-        for request_id in ended[: max(0, len(self._distributions) - REMEMBERED)]:
-            with self._store.transaction() as db:
-                db.execute("DELETE FROM distributions WHERE id = ?", (request_id,))
-            del self._distributions[request_id]
+        for request_id in list(self._distributions)[:-REMEMBERED]:
+            if self.distribution(request_id).ended:
+                with self._store.transaction() as db:
+                    db.execute("DELETE FROM distributions WHERE id = ?", (request_id,))
+                del self._distributions[request_id]
 
-    def _agent(self, node_id: str) -> Agent:
-        if node_id not in self._agents:
-            raise NotFoundError("node", node_id, known=self._agents)
-        return self._agents[node_id]
+    def _known(self, node_ids: Iterable[str]) -> list[str]:
+        found = list(node_ids)
+        for node_id in found:
+            self.kind(node_id)
+        return found
 
-    def _node(self, agent: Agent) -> Node:
-        with self._lock:
-            groups = self._groups.of(agent.name)
-        return agent.node(groups)
+
+def _expand(members: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Members of a group, patterns among them replaced by the nodes that fit; one that fits none stays as it is."""
+    found: list[str] = []
+    for member in members:
+        found += [name for name in names if "*" in member and fnmatchcase(name, member)] or [member]
+    return found
 
 
 def _restore(text: str) -> Distribution:

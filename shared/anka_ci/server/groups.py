@@ -50,9 +50,10 @@ class Groups:
     """
 
     def __init__(self, store: Store, wanted: Mapping[str, Sequence[str]], nodes: Sequence[str]) -> None:
+        known = frozenset(nodes)
         for name, members in wanted.items():
             for member in members:
-                if member not in nodes:
+                if member not in known:
                     hint = suggestion(member, nodes) or "give the server nodes, such as --nodes 3"
                     raise UsageError(f"the group {name!r} names the unknown node {member!r}", hint=hint)
         self._store = store
@@ -60,6 +61,7 @@ class Groups:
             db.execute(TABLE)
             rows = db.execute("SELECT document FROM node_groups ORDER BY name").fetchall()
         self._all = {found.group.id: found for found in (_Grouped.read(row[0]) for row in rows)}
+        self._of: dict[str, tuple[Group, ...]] | None = None
         for name, members in wanted.items():
             old = next((found.group for found in self._all.values() if found.group.name == name), None)
             group = old or Group(id=str(uuid.uuid5(_IDS, name)), name=name)
@@ -70,7 +72,11 @@ class Groups:
 
     def of(self, node: str) -> tuple[Group, ...]:
         """The groups that a node is in."""
-        return tuple(found.group for found in self._all.values() if node in found.nodes)
+        if self._of is None:  # for thousands of nodes at once
+            self._of = {}
+            for found in self._all.values():
+                self._of |= {name: (*self._of.get(name, ()), found.group) for name in found.nodes}
+        return self._of.get(node, ())
 
     def members(self, group_id: str) -> tuple[str, ...]:
         """The names of a group's nodes."""
@@ -102,6 +108,7 @@ class Groups:
         with self._store.transaction() as db:
             db.execute("DELETE FROM node_groups WHERE id = ?", (group_id,))
         del self._all[group_id]
+        self._of = None
         for found in list(self._all.values()):
             if found.group.fallback_group_id == group_id:
                 self._save(replace(found, group=replace(found.group, fallback_group_id=None)))
@@ -109,7 +116,8 @@ class Groups:
     def regroup(self, group_ids: Iterable[str], nodes: Sequence[str], *, member: bool) -> None:
         """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
         for found in [self._one(group_id) for group_id in group_ids]:
-            others = [name for name in found.nodes if name not in nodes]
+            named = frozenset(nodes)
+            others = [name for name in found.nodes if name not in named]
             self._save(replace(found, nodes=tuple(dict.fromkeys(others + (list(nodes) if member else [])))))
 
     def _one(self, group_id: str) -> _Grouped:
@@ -126,3 +134,4 @@ class Groups:
         with self._store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO node_groups VALUES (?, ?, ?)", row)
         self._all[found.group.id] = found
+        self._of = None

@@ -23,8 +23,6 @@ from anka_ci.wire.vm import Vm
 
 STALL = 600.0
 """Seconds without a word from a pulling child after which it is ended and the node's part has failed."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-"""What a node may be called; its library is in a folder of that name."""
 _PERCENT = re.compile(r"(\d{1,3})%")
 
 
@@ -111,7 +109,7 @@ class Agent:
                 self._healthy = False
             self._look()
 
-    def node(self, groups: tuple[Group, ...]) -> Node:
+    def node(self, groups: tuple[Group, ...] = ()) -> Node:
         """The node as the controller shows it."""
         disk = shutil.disk_usage(next(place for place in (self._home, *self._home.parents) if place.exists()))
         return Node(

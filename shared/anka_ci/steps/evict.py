@@ -51,26 +51,28 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes)
-    template_id, name = selection.held(anka, anka.controller.nodes(), inputs.template)
-    holding = [node for node in nodes if node.tag_of(template_id) is not None]
-    silent = [node for node in nodes if node.templates is None]
-    unable = {node.name: why for node in (*holding, *silent) if (why := selection.out_of_reach(node))}
-    targets = [node for node in (*holding, *silent) if node.name not in unable]
+    fleet = anka.controller.nodes()
+    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes, among=fleet)
+    template_id, name = selection.held(anka, fleet, inputs.template)
+    tags = {node.id: tag for node in nodes if (tag := node.tag_of(template_id)) is not None}
+    silent = {node.id for node in nodes if node.templates is None}
+    holders = [node for node in nodes if node.id in tags] + [node for node in nodes if node.id in silent]
+    unable = {node.name: why for node in holders if (why := selection.out_of_reach(node))}
+    targets = [node for node in holders if node.name not in unable]
     expects = {
         "id": template_id,
-        "succeeded": [node.name for node in targets if node in holding],
+        "succeeded": [node.name for node in targets if node.id in tags],
         "failed": list(unable),
-        "absent": [node.name for node in nodes if node not in holding and node not in silent],
-        "unverified": [node.name for node in targets if node in silent],
+        "absent": [node.name for node in nodes if node.id not in tags and node.id not in silent],
+        "unverified": [node.name for node in targets if node.id in silent],
         "pending": [],
         "reasons": distribution.reasons("failed", unable),
     }
-    loses = [Loss(text=f"{name}:{node.tag_of(template_id)} on {node.name}") for node in targets if node in holding]
+    loses = [Loss(text=f"{name}:{tags[node.id]} on {node.name}") for node in targets if node.id in tags]
     loses += [
         Loss(text=f"whatever {node.name} holds of {name}, which it does not report")
         for node in targets
-        if node in silent
+        if node.id in silent
     ]
     where = ", ".join(node.name for node in targets)
     text = (
