@@ -6,8 +6,10 @@ A secret's text leaves this module only through ``reveal()``.
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -47,7 +49,10 @@ class Secret:
 
 
 class Redactor:
-    """Replaces known secrets (line by line, as base64 and URL-encoded too) and credentials inside URLs by ``***``."""
+    """Replaces known secrets and credentials inside URLs by ``***``.
+
+    A secret is found line by line, and inside base64 (at any place), URL-encoded text, JSON and HTML.
+    """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._known: set[str] = set()
@@ -61,7 +66,14 @@ class Redactor:
         text, before = secret.reveal(), set(self._known)
         for part in {text, text.strip(), *(line.strip() for line in text.splitlines())}:
             if len(part) >= 3:
-                self._known |= {part, quote(part, safe=""), quote_plus(part), repr(part)[1:-1]}
+                self._known |= {
+                    part,
+                    repr(part)[1:-1],
+                    json.dumps(part)[1:-1],
+                    html.escape(part),
+                    html.escape(part, False),
+                }
+                self._known |= _url_forms(part)
                 self._known |= _base64_forms(part)
         learned = self._known - before
         if learned and self.listener is not None:
@@ -93,4 +105,20 @@ def _base64_forms(text: str) -> set[str]:
     forms = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     # `Authorization: Basic` encodes "user:secret": the two user names that Anka's root token is sent with.
     forms |= {base64.b64encode(user + raw).decode() for user in (b"root:", b":")}
+    forms |= {core for way in (base64.b64encode, base64.urlsafe_b64encode) for core in _cores(raw, way)}
     return {form.rstrip("=") for form in forms if len(form) >= 8}
+
+
+def _cores(raw: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
+    """What base64 of a longer text has in common wherever the secret stands in it: one form for each of three places.
+
+    A character that also holds bits of what stands before or behind is no part of it.
+    """
+    for before in range(3):
+        start, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        yield encode(bytes(before) + raw).decode()[start:end]
+
+
+def _url_forms(text: str) -> set[str]:
+    forms = {quote(text, safe=""), quote(text), quote_plus(text)}
+    return forms | {re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in forms}

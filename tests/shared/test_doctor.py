@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import os
+import re
 import shutil
 import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from time import time
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -322,3 +327,104 @@ def test_a_command_that_is_not_ankas(doctor, served):
     examined = doctor(ANKA_CI_REGISTRY_URL=served.registry_url, ANKA_CI_ANKA="/bin/echo")
     assert 3 == examined.code
     assert "`version` failed: anka version: no JSON came back" in examined.tell("anka", "this host")[1]
+
+
+def unpacked(file: Path) -> dict[str, str]:
+    with tarfile.open(file) as archive:
+        return {
+            entry.name.removeprefix("anka-ci-doctor/"): archive.extractfile(entry).read().decode()
+            for entry in archive.getmembers()
+        }
+
+
+TOKEN = 'hu$h/+hush "é&-0123456789'
+
+
+def spellings(secret: str) -> set[str]:
+    """A secret as it is, and as an encoder leaves it."""
+    escaped, lower = quote(secret, safe=""), re.sub("%..", lambda match: match.group().lower(), quote(secret, safe=""))
+    return {secret, quote(secret), escaped, lower, quote_plus(secret), json.dumps(secret)[1:-1], html.escape(secret)}
+
+
+def in_base64(secret: str) -> set[str]:
+    """Longer texts with the secret in them, as base64."""
+    found = [before + secret.encode() + b"zz" for before in (b"", b"a", b"ab", b"root:", b":")]
+    return {encode(each).decode() for each in found for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+
+
+def chatty(came: Came) -> None:
+    """A reverse proxy that is set to echo whatever was sent, in a page and in headers."""
+    sent = came.asked.get("authorization", "")
+    came.headers |= {"Set-Cookie": "session=0123-cookie-4567", "X-Echo": sent, "Via": f"front ({quote(sent)})"}
+    if came.path == "/registry/disk":
+        words = "".join(f"<p>{each}</p>" for each in (sent, quote(sent), *spellings(TOKEN), *in_base64(TOKEN)))
+        came.status, came.body = 500, f"<html>{words}</html>".encode()
+    if came.path == "/registry/v2/vm":
+        row = {
+            "id": "1",
+            "name": TOKEN,
+            "size": 1,
+            "vnc_password": "a-vnc-password",
+            "description": "kept",
+            "echo": sent,
+        }
+        told = {"status": "OK", "message": base64.b64encode(TOKEN.encode()).decode(), "body": [row]}
+        came.body = json.dumps(told).encode()
+
+
+def test_a_bundle_holds_what_a_report_needs_and_no_secret(doctor, served, tmp_path):
+    settings = tmp_path / "settings.yml"
+    settings.write_text(
+        "# a comment: written-by-hand\ncontexts:\n  here:\n    registry: http://user:url-password@127.0.0.1:1\n"
+        "    token-env: MINE\n    proxy: http://me:proxy-password@127.0.0.1:1\n"
+    )
+    file = tmp_path / "bundle.tar.gz"
+    with Front(served.registry_url, chatty) as front:
+        env = {"ANKA_CI_SETTINGS": str(settings), "ANKA_CI_CONTEXT": "here", "MINE": "unused"}
+        env |= {"ANKA_REGISTRY_KEY": TOKEN}
+        env |= {"ANKA_CI_TOKEN": TOKEN, "ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_PROXY": front.url}
+        examined = doctor("--bundle", str(file), **env)
+    assert (6, 0o600) == (examined.code, file.stat().st_mode & 0o777)
+    inside = unpacked(file)
+    assert examined.document == json.loads(inside["findings.json"])
+    assert "PROBLEM" in inside["findings.txt"]
+    assert "requests" in json.loads(inside["versions.json"])["packages"]
+    assert {"ANKA_CI_TOKEN": "***", "ANKA_REGISTRY_KEY": "***"}.items() <= json.loads(
+        inside["environment.json"]
+    ).items()
+    assert "registry: http://***@127.0.0.1:1\n" in inside["settings.yml"]
+    assert "token-env: MINE\n" in inside["settings.yml"]
+    listing = json.loads(inside["answers/1-registry-list-templates.json"])
+    assert f"GET {front.url}/registry/v2/vm" == listing["asked"]
+    assert {"vnc_password": "***", "description": "kept", "size": 1}.items() <= listing["body"]["body"][0].items()
+    assert ("***", "***") == (listing["headers"]["set-cookie"], listing["headers"]["x-echo"])
+    assert "<html>" in json.loads(inside["answers/1-registry-read-its-disk.json"])["body"]
+    secrets = {"url-password", "proxy-password", "written-by-hand", "0123-cookie", "a-vnc-password", *spellings(TOKEN)}
+    secrets |= {each[8:-8] for each in in_base64(TOKEN)}  # the ends hold bits of what stands around it too
+    wrong = [(name, secret) for name, text in inside.items() for secret in secrets if secret in text]
+    assert [] == wrong
+    assert [] == [secret for secret in secrets if secret in examined.out]
+
+
+def test_a_bundle_is_never_written_over_a_file_unless_asked(doctor, served, tmp_path):
+    file = tmp_path / "bundle.tar.gz"
+    file.write_text("mine")
+    file.chmod(0o644)
+    env = {"ANKA_CI_REGISTRY_URL": served.registry_url}
+    with pytest.raises(json.JSONDecodeError):  # nothing was examined and told
+        doctor("--bundle", str(file), **env)
+    assert "mine" == file.read_text()
+    assert 0 == doctor("--bundle", str(file), "--overwrite", **env).code
+    assert 0o600 == file.stat().st_mode & 0o777
+    assert "findings.json" in unpacked(file)
+    assert ["bundle.tar.gz"] == [each.name for each in tmp_path.iterdir() if "bundle" in each.name]
+
+
+def test_a_bundle_that_cannot_be_written_is_told_before_anything_is_asked(cli, tmp_path):
+    for place, code, said in [
+        (tmp_path / "none" / "b.tgz", 2, "its folder is not there"),
+        (tmp_path, 2, "it is a folder"),
+    ]:
+        done = cli("doctor", "--bundle", str(place), "--registry-url", "http://registry.invalid")
+        assert (code, "") == (done.returncode, done.stdout)
+        assert said in done.stderr

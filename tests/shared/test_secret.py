@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import pickle
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -32,10 +35,24 @@ def test_a_secret_never_prints() -> None:
         base64.b64encode(TEXT.encode()).decode(),
         base64.urlsafe_b64encode(TEXT.encode()).decode(),
         base64.b64encode(b"root:" + TEXT.encode()).decode().rstrip("="),
+        quote(TEXT, safe="").lower(),
+        quote(TEXT),
+        json.dumps(TEXT)[1:-1],
+        html.escape(TEXT),
     ],
 )
 def test_every_spelling_is_masked(shown: str) -> None:
     assert f"x {MASK} y" == Redactor([Secret(TEXT)])(f"x {shown} y").replace("=", "")
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", '{"token":"'])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_inside_a_longer_text_that_is_base64_is_masked(before: str, encode: Callable[[bytes], bytes]) -> None:
+    shown = encode(f"{before}{TEXT}ÿÿ-behind".encode()).decode()
+    left = Redactor([Secret(TEXT)])(shown).split(MASK)
+    assert 2 == len(left)
+    # What is left decodes to what stands around it: no more than the bits of one byte at each end are the secret's.
+    assert len(before) * 8 // 6 + 2 >= len(left[0])
 
 
 def test_each_line_of_a_secret_is_masked() -> None:

@@ -11,19 +11,23 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from anka_ci import __version__, inputs
-from anka_ci.clock import Cancelled, SystemClock
-from anka_ci.commands import add_input, origins
+from anka_ci.clock import Cancelled, Clock, SystemClock
+from anka_ci.commands import add_input, bundle, origins
 from anka_ci.commands.examine import CONTROLLER, Examination
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError
-from anka_ci.inputs import SharedInputs
+from anka_ci.inputs import SharedInputs, show_size
 from anka_ci.rules import diagnosis
 from anka_ci.rules.diagnosis import Finding, Level
 from anka_ci.rules.diagnosis import context as of_context
 from anka_ci.rules.diagnosis import host as of_host
 from anka_ci.rules.diagnosis import server as of_server
+from anka_ci.rules.diagnosis.host import HostFacts
+from anka_ci.rules.diagnosis.server import ServerFacts
 from anka_ci.settings import Context
 
 SCHEMA = "anka-ci/doctor/1"
@@ -45,30 +49,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_input(group, field)
     parser.add_argument("--node", metavar="NAME", help="this host's node, when it goes by another name")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON, and nothing else, on stdout")
+    parser.add_argument("--bundle", metavar="FILE.tar.gz", help="also write an archive for a bug report")
+    parser.add_argument("--overwrite", action="store_true", help="write the bundle over a file that is there already")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell also what is asked of the servers")
     parser.epilog = EPILOG
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    """Print the findings; the exit code of the worst."""
-    findings, context = examine(options, console)
-    code = diagnosis.worst(findings)
+    """Print the findings, and write the bundle if one is wanted; the exit code of the worst finding."""
+    file = Path(options.bundle) if options.bundle is not None else None
+    if file is not None:
+        bundle.check(file, overwrite=options.overwrite)
+    clock = SystemClock()
+    found = examine(options, console, clock)
+    code = diagnosis.worst(found.findings)
+    document = {
+        "schema": SCHEMA,
+        "anka-ci": __version__,
+        "context": found.context.name,
+        "code": code,
+        "findings": [finding.emit() for finding in found.findings],
+    }
     if options.json:
-        document = {
-            "schema": SCHEMA,
-            "anka-ci": __version__,
-            "context": context.name,
-            "code": code,
-            "findings": [finding.emit() for finding in findings],
-        }
         console.out(json.dumps(console.redactor.tree(document), indent=2, ensure_ascii=False) + "\n")
     else:
-        console.out(text(findings))
+        console.out(text(found.findings))
+    if file is not None:
+        inside = bundle.members(
+            document, text(found.findings), found.servers, found.host, console.env, console.redactor
+        )
+        size = bundle.write(file, inside, clock.now(), overwrite=options.overwrite)
+        console.err(f"anka-ci: wrote {file} ({show_size(size)}); look into it before you hand it on\n")
     return code
 
 
-def examine(options: argparse.Namespace, console: Console) -> tuple[list[Finding], Context]:
-    """Everything there is to find, and the context that it is about."""
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What was found out, and what it means."""
+
+    context: Context
+    servers: Sequence[ServerFacts]
+    host: HostFacts
+    findings: Sequence[Finding]
+
+
+def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Examined:
+    """Everything there is to find."""
     values = {field.key: getattr(options, field.key) for field in FIELDS if getattr(options, field.key) is not None}
     shared = inputs.bind(SharedInputs, values, what="doctor")
     try:
@@ -79,14 +105,15 @@ def examine(options: argparse.Namespace, console: Console) -> tuple[list[Finding
         findings = of_context.findings(origins.unreadable(console.env, error))
     cancelled = Cancelled()
     with console.interrupts(cancelled):
-        looking = Examination(context, console.env, SystemClock(), cancelled, context.timeout)
+        looking = Examination(context, console.env, clock, cancelled, context.timeout)
         servers = looking.servers()
         host = looking.host(servers, options.node)
     for facts in servers:
         findings += of_server.findings(facts)
         if facts is not servers[0] and servers[0].what == CONTROLLER:
             findings.append(of_server.same_templates(servers[0], facts))
-    return [*findings, *of_host.findings(host)], context
+    findings += of_host.findings(host)
+    return Examined(context=context, servers=servers, host=host, findings=findings)
 
 
 def text(findings: Sequence[Finding]) -> str:
