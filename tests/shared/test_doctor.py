@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from anka_ci import cli as roof
+from anka_ci.desk import perform
 from anka_ci.server.app import Server
 from conftest import plain_env
 from front import Came, Front, certificate, serving
@@ -95,16 +96,15 @@ def test_a_whole_installation_has_no_problem(cli, server):
     assert [] == [each for each in examined.document["findings"] if each["level"] == "problem"]
 
 
-def test_a_node_whose_library_is_another_users(cli, server):
-    assert 0 == cli("distribute", "sonoma", "--nodes", "node-1", "--json").returncode
-    mine = cli("doctor", "--node", "node-1", "--json")
-    level, said = Examined(mine.returncode, mine.stdout).tell("whose library")
-    assert (0, "warning") == (mine.returncode, level)
+def test_a_node_whose_library_is_another_users(doctor, server, anka):
+    perform("distribute", {"template": "sonoma", "nodes": ["node-1"]}, anka)
+    env = of(server) | {"ANKA_CI_ANKA": server.anka}
+    examined = doctor("--node", "node-1", **env)
+    level, said = examined.tell("whose library")
+    assert (0, "warning") == (examined.code, level)
     assert "node-1 holds sonoma:v1, which" in said
-    # The same node's own library has it all.
-    its = {"ANKA_HOME": str(server.data / "nodes" / "node-1")}
-    theirs = cli("doctor", "--node", "node-1", "--json", env=its)
-    assert "ok" == Examined(theirs.returncode, theirs.stdout).tell("whose library")[0]
+    its = doctor("--node", "node-1", **env, ANKA_HOME=str(server.data / "nodes" / "node-1"))
+    assert "ok" == its.find("whose library")["level"]
 
 
 def test_the_findings_as_text_fit_a_narrow_terminal(cli):
@@ -139,12 +139,12 @@ def test_where_each_setting_comes_from(doctor, served, tmp_path):
         f"default: here\ncontexts:\n  here:\n    controller: {served.controller_url}\n    registries:\n"
         f"      - {served.registry_url}\n    token-env: MINE\n    protected: true\n    timeout: 20s\n"
     )
-    env = {"ANKA_CI_SETTINGS": str(file), "MINE": "a-token-of-mine", "ANKA_CI_ANKA": served.anka}
+    env = {"ANKA_CI_SETTINGS": str(file), "MINE": "a-token-of-mine", "ANKA_CI_ANKA": "/bin/echo"}
     examined = doctor("--registry-url", served.registry_url + "/", **env)
     assert f"context here of {file}, named by its default | " == examined.tell("settings")[1]
     assert f"{served.controller_url} (from {file}) | " == examined.tell("controller")[1]
     assert f"*** (from what {file} names) | " == examined.tell("token")[1]
-    assert f"{served.anka} (from ANKA_CI_ANKA) | " == examined.tell("anka", "context")[1]
+    assert "/bin/echo (from ANKA_CI_ANKA) | " == examined.tell("anka", "context")[1]
     assert f"20 s (from {file}) | " == examined.tell("timeout")[1]
     examined = doctor("--timeout", "30s", "--ca", str(tmp_path), **env, ANKA_CI_TOKEN="another-token")
     assert "30 s (from --timeout) | " == examined.tell("timeout")[1]

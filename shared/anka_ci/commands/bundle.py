@@ -22,8 +22,8 @@ from pathlib import Path
 from anka_ci import __version__, document, settings
 from anka_ci.errors import AnkaCiError, NotOursError, UsageError
 from anka_ci.rules.diagnosis import redaction
+from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.rules.diagnosis.host import HostFacts
-from anka_ci.rules.diagnosis.server import Read, ServerFacts
 from anka_ci.secret import MASK, Redactor
 
 FOLDER = "anka-ci-doctor"

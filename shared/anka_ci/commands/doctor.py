@@ -26,8 +26,8 @@ from anka_ci.rules.diagnosis import Finding, Level
 from anka_ci.rules.diagnosis import context as of_context
 from anka_ci.rules.diagnosis import host as of_host
 from anka_ci.rules.diagnosis import server as of_server
+from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.rules.diagnosis.host import HostFacts
-from anka_ci.rules.diagnosis.server import ServerFacts
 from anka_ci.settings import Context
 
 SCHEMA = "anka-ci/doctor/1"

@@ -22,8 +22,9 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.errors import AnkaCiError
 from anka_ci.reach import Proxy, reach
+from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts
-from anka_ci.rules.diagnosis.server import Read, ServerFacts, largest
+from anka_ci.rules.diagnosis.server import largest
 from anka_ci.settings import Context
 from anka_ci.transport import Transport
 from anka_ci.wire.envelope import Envelope

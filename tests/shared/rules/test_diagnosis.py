@@ -13,8 +13,8 @@ from anka_ci.rules import diagnosis
 from anka_ci.rules.diagnosis import Finding, Told, redaction
 from anka_ci.rules.diagnosis import host as of_host
 from anka_ci.rules.diagnosis import server as of_server
+from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.rules.diagnosis.host import CommandFacts, HostFacts, LibraryFacts
-from anka_ci.rules.diagnosis.server import Read, ServerFacts
 from anka_ci.wire.certificate import Certificate
 from anka_ci.wire.node import Node, NodeTemplate
 from anka_ci.wire.vm import Vm
