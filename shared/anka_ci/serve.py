@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--run-guests", action="store_true", help="let guests run commands, on this machine, as this user")
     add("--auth", metavar="WAY,WAY", help="let only those in who sign in: token (the root token)")
     add("--token-file", type=Path, metavar="FILE", help=f"holds the root token, as {TOKEN} may; kept in DIR otherwise")
+    add("--faults", type=Path, metavar="FILE", help="a script of what goes wrong, to try out how a pipeline takes it")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the addresses, written when it answers")
 
 
@@ -76,6 +77,7 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
             port=port,
             registry_port=registry_port,
             run_guests=options.run_guests,
+            faults=options.faults,
             sample=options.sample,
             sample_bytes=sample_bytes,
             auth=ways,

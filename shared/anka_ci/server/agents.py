@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from anka_ci.clock import Cancelled, Clock
-from anka_ci.errors import AnkaCiError, InterruptError
+from anka_ci.errors import AnkaCiError, InterruptError, RefusedError
+from anka_ci.server.faults import SILENT_AT, NodeFault, befallen
 from anka_ci.server.node import Agent
+from anka_ci.server.nodes import FULL, SILENCE
 from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
-from anka_ci.wire.node import Node
+from anka_ci.wire.node import OFFLINE, Node
 
 
 class Agents:
     """Nodes ``names`` with their libraries under ``folder``; ``anka`` is the stand-in.
 
     ``sign_in`` are the variables with which it signs in to the registry. ``keep`` is called,
-    from a node's thread, with the id of a request in which a part has ended.
+    from a node's thread, with the id of a request in which a part has ended. ``faults`` befall them.
     """
 
     def __init__(
@@ -32,11 +34,12 @@ class Agents:
         anka: str,
         clock: Clock,
         keep: Callable[[str], None],
+        faults: Sequence[NodeFault] = (),
         arch: str = "arm64",
         sign_in: Mapping[str, str] | None = None,
     ) -> None:
         self._lock = threading.RLock()
-        self._keep = keep
+        self._keep, self._clock, self._faults = keep, clock, faults
         self._stopping = Cancelled()
         self._running: dict[tuple[str, str], Cancelled] = {}
         self._parts: dict[tuple[str, str], NodeShare] = {}
@@ -71,7 +74,11 @@ class Agents:
             agent.join()
 
     def node(self, name: str) -> Node:
-        return self._agents[name].node()
+        found, since = self._agents[name].node(), self._befallen(name, "offline")
+        if since is None:
+            return found
+        silent = self._clock.now() - since >= SILENCE
+        return replace(found, last_updated=since, state=OFFLINE if silent else found.state)
 
     def take(self, request: Distribution) -> None:
         for name, share in request.nodes.items():
@@ -107,6 +114,10 @@ class Agents:
             self._running[key] = cancelled
         error = ""
         try:
+            self._meet(agent, request)
+            if self._befallen(agent.name, "silent") is not None:
+                self._share(*key, progress=SILENT_AT)
+                return
             agent.pull(request.template_id, request.tag, lambda share: self._share(*key, progress=share), cancelled)
         except InterruptError:
             error = "" if self._stopping else CANCELLED
@@ -115,9 +126,28 @@ class Agents:
         finally:
             with self._lock:
                 del self._running[key]
-        if not self._stopping:  # the node has looked by now: who sees the share done finds the tag on the node
-            self._share(*key, done=not error, error=error)
-            self._keep(request.id)
+        if self._stopping:
+            return
+        # The node has looked by now: who sees the share done finds the tag on the node.
+        if not error and self._befallen(agent.name, "stuck") is not None:
+            self._share(*key, progress=1)
+            return
+        self._share(*key, done=not error, error=error)
+        self._keep(request.id)
+
+    def _meet(self, agent: Agent, request: Distribution) -> None:
+        """Suffer what befalls a node before it pulls."""
+        while self._befallen(agent.name, "offline") is not None and not self._stopping:
+            self._stopping.wait(0.05)
+        if self._befallen(agent.name, "full") is not None:
+            raise RefusedError(FULL)
+        if self._befallen(agent.name, "evict") is not None:
+            for template in agent.node().templates or ():
+                if template.id.lower() != request.template_id.lower():
+                    agent.remove(template.id)
+
+    def _befallen(self, name: str, does: str) -> float | None:
+        return befallen(self._faults, name, does, self._clock.now())
 
     def _share(self, request_id: str, name: str, *, progress: float = 0.0, done: bool = False, error: str = "") -> None:
         """Change a node's part of a request, unless it has ended already (a cancel may have been quicker)."""

@@ -26,6 +26,7 @@ from anka_ci.server import auth as signing
 from anka_ci.server import launcher, routes
 from anka_ci.server.agents import Agents
 from anka_ci.server.controller import ControllerCalls
+from anka_ci.server.faults import TEMPLATES_SINCE, Faults
 from anka_ci.server.fleet import Fleet
 from anka_ci.server.oci import Oci, Routes
 from anka_ci.server.orders import Model
@@ -50,7 +51,7 @@ class Server:
     virtual-2, … With ``registry_port`` the registry has a port of its own, and each port answers only its own calls.
     ``legacy_fail_200`` answers failures with 200, as old releases did. ``auth`` names the ways to sign in
     (``server.auth.WAYS``), none: everyone may call. Its root ``token`` is one of the data folder's own when left out,
-    in ``token_file``.
+    in ``token_file``. ``faults`` is a script of what goes wrong (``server.faults``).
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Server:
         allowed_hosts: Sequence[str] = (),
         auth: Sequence[str] = (),
         token: Secret | None = None,
+        faults: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
         if host not in LOOPBACK:
@@ -85,6 +87,7 @@ class Server:
         self._sample_bytes = sample_bytes if sample else 0
         self._fail_status = 200 if legacy_fail_200 else 400
         self._allowed = {*LOOPBACK, *(name.lower() for name in allowed_hosts)}
+        self._faults = None if faults is None else Faults.read(faults)
         self._clock = clock or SystemClock()
         self._ways = signing.ways(auth)
         self._token = None if token is None else signing.checked(token, "the settings of the server")
@@ -173,6 +176,8 @@ class Server:
         if self._sample_bytes:
             seed(state, self._sample_bytes)
         anka, gate = str(self.data / "bin" / "anka"), self._gate()
+        troubles = self._faults or Faults()
+        befall = troubles.nodes(self._clock.now())
         agents = Agents(
             self.data / "nodes",
             self.node_names,
@@ -180,11 +185,22 @@ class Server:
             clock=self._clock,
             sign_in={} if gate is None else launcher.sign_in(gate.node),
             keep=lambda request_id: fleet.keep(request_id),
+            faults=befall,
         )
-        virtual = VirtualNodes(state, self.virtual_names, state.manifest, clock=self._clock, model=Model())
-        fleet = Fleet(state, (agents, virtual), self._groups, clock=self._clock)
+        model = Model.paced(troubles.pace)
+        virtual = VirtualNodes(state, self.virtual_names, state.manifest, clock=self._clock, model=model, faults=befall)
+        tells_templates = not troubles.lacks(TEMPLATES_SINCE)
+        fleet = Fleet(
+            state,
+            (agents, virtual),
+            self._groups,
+            clock=self._clock,
+            faults=befall,
+            tells_templates=tells_templates,
+        )
+        version = troubles.version or __version__
         rest = RegistryCalls(state, __version__)
-        calls = ControllerCalls(state, fleet, __version__, lambda: self.registry_url)
+        calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
         first = routes.controller(calls, rest, self._fail_status)
         second = routes.registry(rest, Oci(state), Uploads(state), self._fail_status)
         if self._registry_port is None:
@@ -222,7 +238,7 @@ class Server:
         gate: signing.Gate | None,
     ) -> str:
         """Answer ``table`` on a port (0: a free one); the URL."""
-        front = routes.Front(table, self._allowed, gate)
+        front = routes.Front(table, self._allowed, gate, self._faults)
         server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         loop.run_until_complete(runner.setup())

@@ -16,6 +16,7 @@ from typing import Any
 
 from anka_ci.clock import Clock
 from anka_ci.errors import NotFoundError, UsageError
+from anka_ci.server.faults import NodeFault
 from anka_ci.server.groups import Groups, Store
 from anka_ci.server.nodes import NAME, Nodes
 from anka_ci.wire.distribution import Distribution, NodeShare
@@ -32,14 +33,24 @@ TABLES = (
 class Fleet:
     """Nodes of some ``kinds``; groups, distributions and facts about nodes in ``store``.
 
-    Every method may be called from any thread. ``groups`` names nodes, also by patterns such as ``virtual-*``. Raises
+    Every method may be called from any thread. ``groups`` names nodes, also by patterns such as ``virtual-*``. Of
+    the ``faults`` only restarts are the fleet's affair. A controller before 1.20 tells no templates. Raises
     ``UsageError`` for a name that no node can have and for a group that names an unknown node, ``NotFoundError`` for an
     unknown node, group or request.
     """
 
     def __init__(
-        self, store: Store, kinds: Sequence[Nodes], groups: Mapping[str, Sequence[str]], *, clock: Clock
+        self,
+        store: Store,
+        kinds: Sequence[Nodes],
+        groups: Mapping[str, Sequence[str]],
+        *,
+        clock: Clock,
+        faults: Sequence[NodeFault] = (),
+        tells_templates: bool = True,
     ) -> None:
+        self._restarts = sorted((each for each in faults if each.does == "restart"), key=lambda each: each.at)
+        self._tells_templates = tells_templates
         self._kinds = kinds
         self._kind = {name: kind for kind in kinds for name in kind.names}
         names = [name for kind in kinds for name in kind.names]
@@ -89,7 +100,9 @@ class Fleet:
     def node(self, node_id: str) -> Node:
         kind = self.kind(node_id)
         with self._lock:
+            self._restart()
             groups, facts = self._groups.of(node_id), self._facts.get(node_id, {})
+        facts = facts if self._tells_templates else {**facts, "templates": None}
         return replace(kind.node(node_id), groups=groups, **facts)
 
     def kind(self, node_id: str) -> Nodes:
@@ -129,6 +142,7 @@ class Fleet:
     def regroup(self, group_ids: Iterable[str], node_ids: Iterable[str], *, member: bool) -> None:
         """Put nodes into groups (``member``), or take them out; all ids are checked before anything changes."""
         with self._lock:
+            self._restart()
             self._groups.regroup(group_ids, self._known(node_ids), member=member)
 
     # distributions
@@ -144,6 +158,7 @@ class Fleet:
     ) -> Distribution:
         """Start a distribution to the nodes named, the nodes of a group, or all; every target has its entry at once."""
         with self._lock:
+            self._restart()
             targets = list(self._kind)
             if group_id is not None:
                 members = frozenset(self._groups.members(group_id))
@@ -205,6 +220,13 @@ class Fleet:
         with self._lock:
             if request_id in self._distributions:
                 self._save(self.distribution(request_id))
+
+    def _restart(self) -> None:
+        """Take nodes that have restarted out of their groups; nobody saw them in between."""
+        while self._restarts and self._restarts[0].at <= self._clock.now():
+            fault = self._restarts.pop(0)
+            lost = [name for name in self._kind if fault.befalls(name, "restart")]
+            self._groups.regroup([group.id for group in self._groups.all()], lost, member=False)
 
     def _take(self, request: Distribution) -> None:
         for kind in self._kinds:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from anka_ci.server.faults import FOREVER, NodeFault
+from anka_ci.server.faults import FOREVER, NodeFault, Pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,14 @@ class Model:
     disk: float = 500e9
     spread: float = 0.2
     setup: float = 2.0
+
+    @classmethod
+    def paced(cls, pace: Pace) -> Model:
+        """The usual model, but for what ``pace`` says."""
+        given = {key: float(value) for key, value in vars(pace).items() if value is not None}
+        if "spread" in given:
+            given["spread"] /= 100
+        return cls(**given)
 
     def of(self, name: str, what: str, mean: float) -> float:
         """A figure of the node ``name``."""

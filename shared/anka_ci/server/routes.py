@@ -18,9 +18,11 @@ from aiohttp import web
 from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.auth import Gate
 from anka_ci.server.controller import ControllerCalls
+from anka_ci.server.faults import Faults
 from anka_ci.server.oci import Handler, Oci, Routes, aside
 from anka_ci.server.registry import RegistryCalls, Told, parameters
 from anka_ci.server.uploads import Uploads
+from anka_ci.server.upset import suffer
 from anka_ci.wire.envelope import emit_fail, emit_ok
 
 LARGEST_BODY = 4 << 20
@@ -68,9 +70,13 @@ class Front:
     """Answers the requests of one port: guards first, then who is let in, then the table.
 
     ``allowed`` are the host names served; without a ``gate`` everyone is let in, and no ``Authorization`` is looked at.
+    ``faults`` happen to those who were let in.
     """
 
-    def __init__(self, routes: Routes, allowed: Collection[str], gate: Gate | None = None) -> None:
+    def __init__(
+        self, routes: Routes, allowed: Collection[str], gate: Gate | None = None, faults: Faults | None = None
+    ) -> None:
+        self._faults = faults
         self._gate = gate
         self._routes = [(methods, re.compile(pattern), handler) for methods, pattern, handler in routes]
         self._allowed = allowed
@@ -86,6 +92,11 @@ class Front:
                 return web.Response(
                     status=401, body=refused.body, content_type="application/json", headers=refused.headers
                 )
+        if self._faults is not None and (fault := self._faults.meet(request.method, path)) is not None:
+            return await suffer(fault, request, lambda: self._route(request, path))
+        return await self._route(request, path)
+
+    async def _route(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         offered: set[str] = set()
         for methods, pattern, handler in self._routes:
             if match := pattern.fullmatch(path):

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from anka_ci.server.faults import FOREVER
+from anka_ci.server.faults import FOREVER, SILENT_AT
 from anka_ci.server.nodes import FULL
 from anka_ci.server.orders import Copy, Era, Model, Order
 from anka_ci.wire.distribution import CANCELLED, NodeShare
 
 REMOVAL = 1.0
 """Seconds that a node needs to delete a template."""
-SILENT_AT = 0.42
-"""The progress at which a pull stays whose failure is never reported."""
 
 Span = tuple[float, float]
 

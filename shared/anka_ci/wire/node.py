@@ -131,8 +131,9 @@ class Node:
             "free_disk_space": self.free_disk or 0,
             "anka_disk_usage": self.anka_disk_usage or 0,
             "host_arch": self.arch,
-            "templates": [template.emit() for template in self.templates or ()],
         }
+        if self.templates is not None:
+            found["templates"] = [template.emit() for template in self.templates]
         if self.groups:
             found["groups"] = [group.emit() for group in self.groups]
         if self.last_updated is not None:
