@@ -7,6 +7,7 @@ what was configured; a proxy is taken from the context, else from the environmen
 
 from __future__ import annotations
 
+import email.utils
 import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ from anka_ci.errors import (
     RefusedError,
     UnreachableError,
 )
+from anka_ci.result import Said
 from anka_ci.wire.envelope import Envelope
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ TIMEOUT = 30.0
 """Seconds for one connect or read; the vendor's Java client waits as long."""
 LARGEST = 256 << 20
 """Bytes of a reply that are still read."""
+TOLD = 10.0
+"""Seconds of a pause from which on it is told."""
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -78,18 +82,21 @@ class Transport:
         """One call with its retries. ``params`` that are None are left out; ``body`` goes as JSON."""
         asked = f"{method} {self.url}{path}"
         query = {key: str(value) for key, value in (params or {}).items() if value is not None}
+        last = ""
         for attempt in range(1, TRIES + 1):
             self._anka.cancelled.check(asked)
-            self._anka.deadline.check(asked)
+            self._anka.deadline.check(f"{asked} (the last try: {last})" if last else asked)
             try:
                 status, headers, content = self._once(method, path, query, body)
-            except UnreachableError:
+            except UnreachableError as error:
                 if not idempotent or attempt == TRIES:
                     raise
+                last = error.message
                 self._pause(attempt, None)
                 continue
             if status in _RETRIED and (idempotent or status == 429) and attempt < TRIES:
                 # A FAIL envelope with a 5xx is a passing fault as well: the registry behind a controller, for one.
+                last = f"it answered {status}"
                 self._pause(attempt, headers.get("Retry-After"))
                 continue
             return self._body(asked, status, content)
@@ -160,8 +167,11 @@ class Transport:
 
     def _pause(self, attempt: int, retry_after: str | None) -> None:
         seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-        if retry_after and retry_after.strip().isdigit():
-            seconds = float(retry_after)
+        if retry_after and (asked := _seconds(retry_after, self._anka.clock.now())) is not None:
+            seconds = asked
+        if seconds >= TOLD:
+            text = f"{self.what} asks to come back in {seconds:.0f} s"
+            self._anka.tell(Said(text=text, level="warning"))
         self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
 
     def _unreachable(self, error: Exception) -> UnreachableError:
@@ -196,7 +206,7 @@ class Transport:
             if envelope.ok:
                 return envelope.body
             error = RefusedError(f"{asked}: {said or 'FAIL without a message'}", said=said, status=status)
-        elif status == 404:
+        elif status in (404, 405):
             hint = f"is {self.url} the address of {self.what}? An older release may lack the call"
             error = NotFoundError("call", asked, where=self.what, hint=hint, status=status)
         elif 300 <= status < 400:
@@ -210,6 +220,17 @@ class Transport:
             hint = f"is {self.url} really {self.what}? A proxy or a cut connection may be in between"
             error = UnreachableError(f"{asked}: {kind} came back ({status}): {said}", hint=hint, url=self.url)
         raise error
+
+
+def _seconds(retry_after: str, now: float) -> float | None:
+    """``Retry-After``, which is seconds or a date, as seconds; None when it is neither."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError):
+        return None
 
 
 def _short(text: str) -> str:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from anka_ci.wire.vm import Vm
 
 
+EMPTY_GROUP = "add nodes to it, or name another group; nodes that restart lose their groups under Controller 1.50.0"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names as text, of many the first."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def only_one(**selectors: object) -> None:
     """``ValueError`` unless exactly one of the selectors is given (neither None nor False)."""
     given = [name.rstrip("_") for name, value in selectors.items() if value is not None and value is not False]
@@ -43,7 +51,7 @@ def choose(
         wanted = anka.controller.group(group)
         found = [node for node in found if wanted.id in (each.id for each in node.groups)]
         if not found:
-            raise NotFoundError("node in the group", wanted.name, hint="add nodes to it, or name another group")
+            raise NotFoundError("node in the group", wanted.name, hint=EMPTY_GROUP)
     if names is not None:
         chosen = _named(found, names)
         found = [node for node in found if node.id in chosen]

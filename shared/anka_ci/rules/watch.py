@@ -63,7 +63,7 @@ def poll(
             seen = look()
         except UnreachableError as error:
             anka.cancelled.check(what)
-            anka.deadline.check(what)
+            anka.deadline.check(f"{what} (the last look: {error.message})")
             if clock.monotonic() - answered >= unreachable:
                 raise
             anka.tell(Said(text=f"{what}: {error.message}; still waiting", level="warning"))

@@ -20,7 +20,7 @@ from anka_ci.errors import RefusedError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
 from anka_ci.result import NodeChanged
-from anka_ci.rules import distribution, selection
+from anka_ci.rules import distribution, following, selection
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -104,7 +104,11 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     }
     actions = []
     if names or fitness.unable:
-        text = f"distribute {title} to {', '.join(names)}" if names else f"send {title} to no node, as none can take it"
+        text = (
+            f"distribute {title} to {selection.listed(names)}"
+            if names
+            else f"send {title} to no node, as none can take it"
+        )
         actions = [Action(verb="distribute", text=text, with_=with_, writes=bool(names))]
     moved = None if names else 0  # what each node has of it already is its own secret
     return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=tuple(notes))
@@ -121,7 +125,8 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     names: Mapping[str, str] = with_["nodes"]
     if names:
         known |= {"succeeded": [], "pending": list(names.values())}
-        known["request-id"] = request_id = anka.controller.distribute(
+        known["request-id"] = request_id = distribution.begin(
+            anka,
             template_id=str(known["id"]),
             tag=str(known["tag"]),
             version=int(str(known["version"])),
@@ -130,6 +135,6 @@ def run(plan: Plan, anka: Anka) -> Outputs:
         )
         if with_["wait"]:
             ends = with_["on-interrupt"]
-            known = distribution.follow(known, request_id, anka, names, expected=list(names), on_interrupt=ends)
+            known = following.follow(known, request_id, anka, names, expected=list(names), on_interrupt=ends)
     distribution.judge(known, f"{known['name']}:{known['tag']}")
     return build(Outputs, known)

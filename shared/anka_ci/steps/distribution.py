@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import distribution
+from anka_ci.rules import distribution, following
 from anka_ci.steps import Runs
 from anka_ci.wire.values import emit_time
 
@@ -92,7 +92,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
         return build(Outputs, _known(anka.controller.distribution(request_id), anka))
     names = {node.id: node.name for node in anka.controller.nodes()}
     start = {key: plan.expects[key] for key in ("request-id", "id", "tag", "version") if key in plan.expects}
-    known = distribution.follow(start, request_id, anka, names, on_interrupt=str(action.with_["on-interrupt"]))
+    known = following.follow(start, request_id, anka, names, on_interrupt=str(action.with_["on-interrupt"]))
     known["ended"] = True
     distribution.judge(known, f"distribution {request_id}")
     return build(Outputs, known)

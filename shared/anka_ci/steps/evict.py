@@ -74,7 +74,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         for node in targets
         if node.id in silent
     ]
-    where = ", ".join(node.name for node in targets)
+    where = selection.listed([node.name for node in targets])
     text = (
         f"remove {name} from {where}" if where else f"remove {name} from no node: those that hold it are out of reach"
     )
@@ -103,11 +103,12 @@ def _wait(known: dict[str, Any], anka: Anka, names: Mapping[str, str]) -> dict[s
 
     def look() -> watch.Seen[None]:
         nodes = {node.name: node for node in anka.controller.nodes() if node.id in names}
-        left[:] = [name for name in left if name in nodes and nodes[name].tag_of(known["id"]) is not None]
+        # A node that is no longer listed has not said that it let go.
+        left[:] = [name for name in left if name not in nodes or nodes[name].tag_of(known["id"]) is not None]
         return watch.Seen(value=None, ended=not left, mark=list(left))
 
     try:
-        watch.poll(look, anka, what=f"removing from {', '.join(names.values())}", stall=LIMIT)
+        watch.poll(look, anka, what=f"removing from {selection.listed(list(names.values()))}", stall=LIMIT)
     except AnkaCiError as error:
         gone = [name for name in known["succeeded"] if name not in left]
         error.outputs = known | {"succeeded": gone, "pending": left}
