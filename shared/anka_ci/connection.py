@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from anka_ci import auth
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.wire import values
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -80,10 +81,10 @@ class Connection:
                 reply = self.once(method, path, given, body)
                 self.check(method, path, reply, known)
                 return reply
-            except UnreachableError:
+            except UnreachableError as error:
                 if attempt == TRIES:
                     raise
-                self.pause(attempt)
+                self.pause(attempt, error)
         raise AssertionError("the loop returns or raises")
 
     def once(
@@ -202,15 +203,17 @@ class Connection:
         elif status == 507:
             error = RefusedError(f"{asked}: {said}", hint="make room on the registry's disk, then go on")
         elif status >= 500 or status in (408, 425, 429):
-            error = UnreachableError(f"{asked}: server error {status}: {said}", hint="see the server's log")
+            error = away = UnreachableError(f"{asked}: server error {status}: {said}", hint="see the server's log")
+            away.wait = values.retry_after(reply.headers.get("Retry-After"), self._anka.clock.now())
         elif 300 <= status < 400:
             error = UnreachableError(f"{asked}: redirected ({status})", hint="name the final address")
         else:
             error = RefusedError(f"{asked}: {said or status}", said=said, status=status)
         raise error
 
-    def pause(self, attempt: int) -> None:
-        seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
+    def pause(self, attempt: int, error: UnreachableError) -> None:
+        """Wait before the next try: longer after each, or as long as the server asked for."""
+        seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0) if error.wait is None else error.wait
         self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
 
     def unreachable(self, error: BaseException) -> UnreachableError:

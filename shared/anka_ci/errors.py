@@ -99,6 +99,8 @@ class UnreachableError(AnkaCiError):
     code = 6
     name = "unreachable"
     fault = "infrastructure"
+    wait: float | None = None
+    """Seconds after which the server asked to come back (``Retry-After``); None when it did not."""
 
 
 class FellShortError(AnkaCiError):

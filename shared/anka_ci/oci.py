@@ -124,11 +124,11 @@ class Oci:
             try:
                 self._upload(repository, digest, file, size, ticket, count)
                 return sent
-            except UnreachableError:
+            except UnreachableError as error:
                 failed = 1 if sent - before >= SLICE else failed + 1  # who gets on has not failed
                 if failed >= TRIES:
                     raise
-                self._connection.pause(failed)
+                self._connection.pause(failed, error)
                 if self.blob_size(repository, digest) is not None:  # only the answer was lost
                     ticket.unlink(missing_ok=True)
                     return sent
@@ -214,11 +214,11 @@ class Oci:
                 there = 0
             try:
                 found = self._download(repository, digest, size, part, there, count)
-            except UnreachableError:
+            except UnreachableError as error:
                 failed = 1 if received - before >= SLICE else failed + 1
                 if failed >= TRIES:
                     raise
-                self._connection.pause(failed)
+                self._connection.pause(failed, error)
                 continue
             if found == digest:
                 return received

@@ -7,7 +7,6 @@ what was configured; a proxy is taken from the context, else from the environmen
 
 from __future__ import annotations
 
-import email.utils
 import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +20,7 @@ from anka_ci.errors import (
     UnreachableError,
 )
 from anka_ci.result import Said
+from anka_ci.wire import values
 from anka_ci.wire.envelope import Envelope
 
 if TYPE_CHECKING:
@@ -167,8 +167,8 @@ class Transport:
 
     def _pause(self, attempt: int, retry_after: str | None) -> None:
         seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-        if retry_after and (asked := _seconds(retry_after, self._anka.clock.now())) is not None:
-            seconds = asked
+        asked = values.retry_after(retry_after, self._anka.clock.now())
+        seconds = seconds if asked is None else asked
         if seconds >= TOLD:
             text = f"{self.what} asks to come back in {seconds:.0f} s"
             self._anka.tell(Said(text=text, level="warning"))
@@ -220,17 +220,6 @@ class Transport:
             hint = f"is {self.url} really {self.what}? A proxy or a cut connection may be in between"
             error = UnreachableError(f"{asked}: {kind} came back ({status}): {said}", hint=hint, url=self.url)
         raise error
-
-
-def _seconds(retry_after: str, now: float) -> float | None:
-    """``Retry-After``, which is seconds or a date, as seconds; None when it is neither."""
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except (TypeError, ValueError):
-        return None
 
 
 def _short(text: str) -> str:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 import requests
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, Deadline, ManualClock
+from anka_ci.clock import Cancelled
 from anka_ci.desk import perform
 from anka_ci.errors import (
     FellShortError,
@@ -25,81 +21,17 @@ from anka_ci.errors import (
     UnreachableError,
     UsageError,
 )
-from anka_ci.result import Event, NodeChanged, Said, StepResult
+from anka_ci.oci import Oci
 from anka_ci.server import faults
 from anka_ci.server.app import Server
 from anka_ci.server.faults import Faults
 from anka_ci.server.seed import ID
-from anka_ci.settings import Context
-from anka_ci.wire.manifest import Layer, Manifest
+from anka_ci.wire.manifest import Manifest
+from faulty import Faulty, faulty
+
+__all__ = ["faulty"]
 
 DISTRIBUTE = "/api/v1/registry/vm/distribute"
-OTHER = "0b0a4d4e-9d0e-43dc-54dc-1f5d1a4c2e77"
-
-
-class Faulty:
-    """A server that a script disturbs, and doors to it on the same clock."""
-
-    def __init__(self, server: Server, clock: ManualClock) -> None:
-        self.server, self.clock = server, clock
-        self.told: list[Event] = []
-        self.anka = self.doors()
-
-    def doors(self, timeout: float | None = None, **more: Any) -> Anka:
-        context = Context(
-            controller_url=self.server.controller_url,
-            registry_urls=(self.server.registry_url,),
-            anka=(self.server.anka,),
-        )
-        return Anka(
-            context, clock=self.clock, **({"tell": self.told.append, "deadline": Deadline(self.clock, timeout)} | more)
-        )
-
-    def distribute(self, anka: Anka | None = None, **inputs: str) -> StepResult:
-        inputs = {"template": "sonoma", "all": "true"} | inputs
-        chosen = {key.replace("_", "-"): value for key, value in inputs.items() if value}
-        return perform("distribute", chosen, anka or self.anka)
-
-    def warnings(self) -> str:
-        return "\n".join(event.text for event in self.told if isinstance(event, Said))
-
-    def reached(self, node: str) -> list[str]:
-        """The states in which a node's part was seen."""
-        return [event.state for event in self.told if isinstance(event, NodeChanged) and event.node == node]
-
-    def second_template(self) -> None:
-        """Put a template of 2 MiB beside the sample."""
-        repository = f"{self.server.registry_url}/v2/{{}}"
-        found = requests.get(repository.format(ID) + "/manifests/base", timeout=10)
-        manifest = Manifest.read(found.content)
-        assert manifest is not None
-        config = requests.get(f"{repository.format(ID)}/blobs/{manifest.config_digest}", timeout=10).content
-        content = b"another layer..." * (1 << 17)
-        for blob in (content, config):
-            digest = "sha256:" + hashlib.sha256(blob).hexdigest()
-            url = repository.format(OTHER) + "/blobs/uploads/"
-            assert 201 == requests.post(url, params={"digest": digest}, data=blob, timeout=10).status_code
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        layer = Layer(file="f" * 32 + ".ank", digest=digest, size=len(content))
-        other = replace(manifest, id=OTHER, name="ventura", layers=(layer,)).emit()
-        assert 201 == requests.put(repository.format(OTHER) + "/manifests/base", data=other, timeout=10).status_code
-
-
-@pytest.fixture
-def faulty(seeded: Path, tmp_path: Path) -> Iterator[Callable[..., Faulty]]:
-    with ExitStack() as opened:
-
-        def start(script: str, *, virtual_nodes: int = 2, **more: Any) -> Faulty:
-            number = len(list(tmp_path.glob("data-*")))
-            data = Path(shutil.copytree(seeded, tmp_path / f"data-{number}", symlinks=True))
-            file = tmp_path / f"faults-{number}.yml"
-            file.write_text(dedent(script))
-            clock = ManualClock()
-            more = {"groups": {"ios": ("*",)}} | more
-            server = Server(data, virtual_nodes=virtual_nodes, faults=file, clock=clock, **more)
-            return Faulty(opened.enter_context(server), clock)
-
-        yield start
 
 
 # connections and replies
@@ -326,6 +258,31 @@ def test_what_a_node_evicted_to_make_room_is_sent_again(faulty: Callable[..., Fa
     assert ["virtual-1"] == world.distribute(**only).outputs["succeeded"]
     (node, _) = perform("nodes", {}, world.anka).outputs["nodes"]  # type: ignore[misc]
     assert ["sonoma:v1"] == node["templates"]
+
+
+# the data plane; with whole commands in tests/integration
+
+
+def test_blobs_come_and_go_through_what_passes(faulty: Callable[..., Faulty], tmp_path: Path) -> None:
+    world = faulty(
+        """
+        http:
+          - {match: GET /v2/*/manifests/v1, does: answer, status: 503, retry-after: 30s, times: 1}
+          - {match: GET /v2/*/blobs/*, does: drop, times: 2}
+          - {match: P* /v2/*/blobs/uploads/*, does: lose, times: 2}
+        """
+    )
+    began, oci = world.clock.now(), Oci(world.server.registry_url, world.anka)
+    manifest = Manifest.read(oci.manifest(ID, "v1")[0])
+    assert manifest is not None
+    assert 30 <= world.clock.now() - began < 31
+    layer = manifest.layers[-1]
+    assert layer.size == oci.pull(ID, layer.digest, layer.size, tmp_path / "part")
+    content = (tmp_path / "part").read_bytes()[::-1]
+    (tmp_path / "part").write_bytes(content)
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    oci.push(ID, digest, tmp_path / "part", tmp_path / "ticket")
+    assert len(content) == oci.blob_size(ID, digest)
 
 
 # older controllers

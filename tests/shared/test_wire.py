@@ -34,6 +34,24 @@ def test_times(written: object, seconds: float | None) -> None:
     assert seconds == values.read_time(written)
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("0", 0),
+        (" 120 ", 120),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60),
+        ("Tue, 14 Nov 2023 22:13:00 GMT", 0),
+        ("soon", None),
+        ("-1", None),
+        ("", None),
+        (None, None),
+        ("9" * 400, None),
+    ],
+)
+def test_how_long_to_stay_away(written: str | None, seconds: float | None) -> None:
+    assert seconds == values.retry_after(written, 1_700_000_000)
+
+
 def test_single_values() -> None:
     assert "1970-01-01T00:01:00.500000Z" == values.emit_time(60.5)
     assert ["0", "1", "0.5"] == [json.dumps(values.emit_share(share)) for share in (-1.0, 1.2, 0.5)]

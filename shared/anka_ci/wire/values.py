@@ -6,6 +6,7 @@ Lenient on the way in (an optional field of an older release is None), strict on
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,17 @@ def read_time(value: object) -> float | None:
     except ValueError:
         return None
     return whole.timestamp() + float(match.group(2) or 0)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """The header ``Retry-After``, which is seconds or a date, as seconds from ``now``; None when it is neither."""
+    found = (value or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", found):
+        return float(found)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(found).timestamp() - now)
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def emit_time(seconds: float) -> str:
