@@ -21,6 +21,7 @@ OWNERS = {
     "jinja2": {"render", "pipeline/expressions"},
     "sqlite3": {"server/state"},
     "subprocess": {"process"},
+    "cryptography": {"auth/keys", "server/certificates", "server/keys"},
     "aiohttp": {"server/app", "server/routes", "server/oci", "server/uploads", "server/upset"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

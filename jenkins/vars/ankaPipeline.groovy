@@ -11,6 +11,13 @@ def call(Map args = [:]) {
         registryUrl: ['registry-url', 'text'],
         anka: ['anka', 'text'],
         tokenCredentialsId: ['ANKA_CI_TOKEN', 'secret'],
+        certificate: ['certificate', 'text'],
+        keyCredentialsId: ['ANKA_CI_KEY', 'secret'],
+        passphraseCredentialsId: ['ANKA_CI_PASSPHRASE', 'secret'],
+        apiKeyId: ['api-key-id', 'text'],
+        apiKeyCredentialsId: ['ANKA_CI_API_KEY', 'secret'],
+        clientId: ['client-id', 'text'],
+        clientSecretCredentialsId: ['ANKA_CI_CLIENT_SECRET', 'secret'],
         ca: ['ca', 'text'],
         timeout: ['timeout', 'value'],
     ], args)

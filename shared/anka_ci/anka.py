@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from anka_ci.auth.signers import Signers
 from anka_ci.clock import Cancelled, Clock, Deadline, SystemClock
 from anka_ci.result import Event, Tell
 from anka_ci.settings import Context
@@ -39,18 +40,27 @@ class Anka:
         cancelled: Cancelled | None = None,
         tell: Tell = _silent,
         runners: Runners | None = None,
+        signers: Signers | None = None,
     ) -> None:
         self.context = context
         self.clock: Clock = clock or SystemClock()
         self.deadline = deadline or Deadline(self.clock, None)
         self.cancelled = cancelled if cancelled is not None else Cancelled()
         self.tell = tell
+        self.signers = signers or Signers()
         self._runners = runners
 
     def afterwards(self, seconds: float) -> Anka:
         """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit."""
         deadline = Deadline(self.clock, seconds)
-        return Anka(self.context, clock=self.clock, deadline=deadline, tell=self.tell, runners=self._runners)
+        return Anka(
+            self.context,
+            clock=self.clock,
+            deadline=deadline,
+            tell=self.tell,
+            runners=self._runners,
+            signers=self.signers,
+        )
 
     @cached_property
     def registry(self) -> Registry:

@@ -39,7 +39,7 @@ COMMANDS = {
     "serve": Entry("anka_ci.serve", "run the embedded registry, controller and fleet"),
     "try": Entry("anka_ci.trial", "run a pipeline file on an embedded Anka, made and removed again"),
 }
-EXTRAS = {"aiohttp": "server", "github": "github", "jenkins": "jenkins"}
+EXTRAS = {"aiohttp": "server", "cryptography": "signin", "github": "github", "jenkins": "jenkins"}
 """Packages that are not in a core install, and the extra that brings them."""
 
 

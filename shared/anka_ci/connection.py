@@ -12,13 +12,14 @@ import json
 import os
 import random
 import ssl
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from anka_ci import auth
+from anka_ci import transport
+from anka_ci.auth import REGISTRY, sessions
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.secret import Secret
 from anka_ci.wire import values
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Connection:
         self.url = url.rstrip("/")
         self._parts = urlsplit(self.url)
         self._anka = anka
+        self._found = anka.context.of(REGISTRY)
+        self._signer = transport.signer(self.url, anka, REGISTRY)
         self._connection: http.client.HTTPConnection | None = None
 
     @property
@@ -114,6 +117,7 @@ class Connection:
         timeout: float = TIMEOUT,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and hand out the reply; the connection is kept only when the reply was read to its end."""
+        used = self._signer.authorization(transport.Transport(self.url, self._anka, what=REGISTRY).ask)
         connection, prefix = self._open(timeout)
         target = urlsplit(urljoin(self.url + "/", path))
         wanted = prefix + target.path + (f"?{target.query}" if target.query else "")
@@ -121,7 +125,7 @@ class Connection:
         try:
             try:
                 connection.putrequest(method, wanted, skip_accept_encoding=True)
-                for key, value in {**auth.headers(self._anka.context), **headers}.items():
+                for key, value in {**self._standing(used), **headers}.items():
                     connection.putheader(key, value)
                 connection.endheaders()
                 broken = self._send(connection, body)
@@ -131,6 +135,10 @@ class Connection:
                     raise broken or error from None
             except (OSError, http.client.HTTPException) as error:
                 raise self.unreachable(error) from error
+            if reply.status == 401 and self._signer.rejected(used):
+                raise UnreachableError(f"{self.url}: the session has ended", hint="try again", url=self.url)
+            if reply.status != 401:
+                self._signer.accepted(used)
             if reply.status not in (200, 201, 202, 204, 206, 400, 404, 409, 412, 416):
                 content = reply.read(1 << 16)
                 self.check(method, path, Reply(reply.status, reply.headers, content), ())
@@ -154,6 +162,16 @@ class Connection:
             return error
         return None
 
+    def _standing(self, authorization: str | None) -> dict[str, str]:
+        """The headers that every request has."""
+        found = {name: value.reveal() for name, value in self._found.headers}
+        if authorization is not None:
+            found["Authorization"] = authorization
+        proxy = self._proxy()
+        if proxy and self._parts.scheme == "http" and proxy.username:
+            found["Proxy-Authorization"] = _proxy_password(proxy)
+        return found
+
     def _open(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
         """The open connection, and what stands before a path: a plain proxy wants the whole URL."""
         parts, proxy = self._parts, self._proxy()
@@ -163,13 +181,11 @@ class Connection:
             if proxy:
                 host, port = proxy.hostname or "", proxy.port
             if parts.scheme == "https":
-                try:
-                    secure = ssl.create_default_context(cafile=self._anka.context.ca)
-                except OSError as error:
-                    raise UnreachableError(f"{self.url}: {error}", hint="check the CA file") from error
+                secure = transport.context(self._found, self._anka)
                 self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=secure)
                 if proxy:
-                    self._connection.set_tunnel(parts.hostname or "", parts.port or 443)
+                    extra = {"Proxy-Authorization": _proxy_password(proxy)} if proxy.username else None
+                    self._connection.set_tunnel(parts.hostname or "", parts.port or 443, extra)
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
         self._connection.timeout = timeout
@@ -178,10 +194,9 @@ class Connection:
         return self._connection, prefix
 
     def _proxy(self) -> SplitResult | None:
-        found = self._anka.context.proxy
-        if not found and not urllib.request.proxy_bypass(self._parts.hostname or ""):
-            found = urllib.request.getproxies().get(self._parts.scheme)
-        return urlsplit(found) if found else None
+        known = transport.proxies(self.url, self._found)
+        found = known.get(self._parts.scheme) or known.get("all")
+        return urlsplit(found if "://" in found else f"http://{found}") if found else None
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -195,7 +210,9 @@ class Connection:
             return
         asked, said = f"{method} {urljoin(self.url, urlsplit(path).path)}", reply.said()
         error: AnkaCiError
-        if status in (401, 403):
+        if status == 401:
+            error = NotAuthorisedError(f"{asked}: not signed in ({said or status})", hint=self._found.hint())
+        elif status == 403:
             error = NotAuthorisedError(f"{asked}: not permitted ({status}): {said}", hint="check the sign-in")
         elif status == 404:
             hint = "is it a registry that speaks /v2/?"
@@ -216,10 +233,16 @@ class Connection:
         seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0) if error.wait is None else error.wait
         self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
 
-    def unreachable(self, error: BaseException) -> UnreachableError:
+    def unreachable(self, error: BaseException) -> AnkaCiError:
         self._close()
         said = str(error) or type(error).__name__
+        if refused := transport.refusal(self.url, self._found, self._anka, said):
+            return refused
         return UnreachableError(f"{self.url}: {said}", hint="is it running, and is the address right?", url=self.url)
+
+
+def _proxy_password(proxy: SplitResult) -> str:
+    return sessions.basic(unquote(proxy.username or ""), Secret(unquote(proxy.password or "")))
 
 
 class Reply:

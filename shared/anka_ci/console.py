@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from anka_ci import process, settings
+from anka_ci.auth import CONTROLLER, REGISTRY
 from anka_ci.clock import Cancelled
 from anka_ci.errors import InterruptError
 from anka_ci.inputs import SharedInputs
@@ -30,8 +31,9 @@ class Console:
     def __init__(self, env: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.env = env
         self.redactor = redactor or Redactor()
-        if env.get("ANKA_CI_TOKEN"):
-            self.redactor.add(Secret(env["ANKA_CI_TOKEN"]))
+        for name in settings.SECRET_VARIABLES:
+            if env.get(name) and not env[name].startswith(("/", "~", ".")):  # a path may be told
+                self.redactor.add(Secret(env[name]))
 
     def out(self, text: str) -> None:
         """Print a result on stdout."""
@@ -49,10 +51,11 @@ class Console:
         return sys.stderr.isatty() and self.env.get("TERM", "dumb") != "dumb"
 
     def context(self, shared: SharedInputs, file_context: str | None = None) -> Context:
-        """The context that the inputs, the environment, a file or the settings name; its token is masked."""
+        """The context that the inputs, the environment, a file or the settings name; its secrets are masked."""
         context = settings.load(self.env, shared, file_context)
-        if context.token:
-            self.redactor.add(context.token)
+        for service in (CONTROLLER, REGISTRY):
+            for secret in context.of(service).secrets():
+                self.redactor.add(secret)
         return context
 
     def verbose(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anka_ci import process
+from anka_ci.auth import REGISTRY, SignIn, files
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.result import Progress
 from anka_ci.wire.vm import DownloadSize, Moved, Vm
@@ -37,6 +38,7 @@ class Host:
     def __init__(self, anka: Anka, command: tuple[str, ...]) -> None:
         self.command = command
         self._anka = anka
+        self._found = anka.context.of(REGISTRY)
         self._version: dict[str, Any] | None = None
 
     @classmethod
@@ -110,18 +112,21 @@ class Host:
 
     def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
         """What a pull of the tag would download onto this host; 0 when it is here already."""
-        words = ["registry", *self._connection(registry_url), "check-download-size", "--tag", tag, template]
-        if self._generation() >= 3:  # where it became an option of the top-level pull, which takes a bare URL
-            words = ["pull", "--check-download-size", "--tag", tag, template, registry_url]
-        return DownloadSize.read(self._mapping(self._call(words, sought=template)))
+        with files.handed(self._found) as signed:
+            words = [*self._registry(registry_url, signed), "check-download-size", "--tag", tag, template]
+            if self._generation() >= 3 and self._found.certificate is None:
+                # Where it became an option of the top-level pull, which takes a bare URL and no certificate.
+                words = ["pull", "--check-download-size", "--tag", tag, template, registry_url]
+            return DownloadSize.read(self._mapping(self._call(words, signed.variables, sought=template)))
 
     def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
         """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
         options = ["--local"] if local else []
         options += ["--shrink"] if shrink else []
-        connection = [] if local else self._connection(registry_url)
-        words = ["registry", *connection, "pull", "--tag", tag, *options, template]
-        body = self._body(self._call(words, sought=template, subject=tag))
+        with files.handed(SignIn() if local else self._found) as signed:
+            registry = ["registry"] if local else self._registry(registry_url, signed)
+            words = [*registry, "pull", "--tag", tag, *options, template]
+            body = self._body(self._call(words, signed.variables, sought=template, subject=tag))
         return _moved(body, "bytes_received")
 
     def push(
@@ -138,20 +143,24 @@ class Host:
         options = ["--description", description] if description else []
         options += ["--remote-vm", onto] if onto else []
         options += ["--force"] if force else []
-        words = ["registry", *self._connection(registry_url), "push", "--tag", tag, *options, vm]
-        return _moved(self._body(self._call(words, sought=vm, subject=tag)), "bytes_sent")
+        with files.handed(self._found) as signed:
+            words = [*self._registry(registry_url, signed), "push", "--tag", tag, *options, vm]
+            body = self._body(self._call(words, signed.variables, sought=vm, subject=tag))
+        return _moved(body, "bytes_sent")
 
-    def _connection(self, registry_url: str) -> list[str]:
-        """Options between ``registry`` and its sub-command; 2.x takes a URL only as ``--registry-path``."""
+    def _registry(self, registry_url: str, signed: files.Handed) -> list[str]:
+        """``registry`` with the options before its sub-command; 2.x takes a URL only as ``--registry-path``."""
         option = "--registry-path" if self._generation() < 3 else "--remote"
-        return [option, registry_url, *(["--cacert", self._anka.context.ca] if self._anka.context.ca else [])]
+        return ["registry", option, registry_url, *signed.options]
 
     def _generation(self) -> int:
         """The major version of the command, which decides on a few spellings."""
         major = str(self.version().get("version", "")).split(".")[0]
         return int(major) if major.isdigit() else 3
 
-    def _call(self, words: list[str], *, sought: str = "", subject: str = "") -> process.Finished:
+    def _call(
+        self, words: list[str], variables: Mapping[str, str] | None = None, *, sought: str = "", subject: str = ""
+    ) -> process.Finished:
         argv = [*self.command, "--machine-readable", *words]
 
         def on_line(stream: str, line: str) -> None:
@@ -161,7 +170,7 @@ class Host:
         try:
             done = process.run(
                 argv,
-                env=self._environment(),
+                env={**self._environment(), **(variables or {})},
                 timeout=self._anka.deadline.left(),
                 on_line=on_line if subject else None,
                 cancelled=self._anka.cancelled,
@@ -178,10 +187,8 @@ class Host:
     def _environment(self) -> dict[str, str]:
         """The caller's own, with progress on stderr."""
         found = {**os.environ, "ANKA_PROGRESS": "1"}
-        if self._anka.context.token:  # read by the stand-in; Anka's own command has no way to use a root token
-            found["ANKA_CI_TOKEN"] = self._anka.context.token.reveal()
-        if self._anka.context.ca:  # for the commands that have no option for it: every key of `anka config` is one
-            found["ANKA_CA_BUNDLE"] = self._anka.context.ca
+        if self._found.ca:  # for the commands that have no option for it: every key of `anka config` is one
+            found["ANKA_CA_BUNDLE"] = self._found.ca
         return found
 
     def _body(self, done: process.Finished) -> Any:
@@ -222,7 +229,7 @@ def _error(words: list[str], done: process.Finished, envelope: Mapping[str, Any]
     if code == NOT_FOUND or said.endswith("not found"):
         return NotFoundError("VM or tag", sought or what, where="`anka`", hint=said, command=what)
     if "Authentication Required" in said:
-        return NotAuthorisedError(f"{what}: {said}", hint="sign in to the registry; see ANKA_CI_TOKEN", command=what)
+        return NotAuthorisedError(f"{what}: {said}", hint="check how you sign in to the registry", command=what)
     if code == UNREACHABLE:
         return UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
     if not envelope:

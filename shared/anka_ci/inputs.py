@@ -334,6 +334,17 @@ class SharedInputs:
     registry_url: str | None = arg("URL of the registry; what the controller reports when left out.", default=None)
     anka: str | None = arg("The anka command, as an argument list such as `sudo -n /usr/local/bin/anka`.", default=None)
     token: str | None = arg("Root token of the controller and registry.", default=None, secret=True)
+    certificate: str | None = arg(
+        "Client certificate to sign in with: path of a PEM or PKCS#12 file, or PEM text.", default=None
+    )
+    key: str | None = arg("Its private key: PEM text, or the path of a file.", default=None, secret=True)
+    passphrase: str | None = arg("Passphrase of that key or PKCS#12 file.", default=None, secret=True)
+    api_key_id: str | None = arg("Id of the API key (UAK) to sign in with.", default=None)
+    api_key: str | None = arg(
+        "Its private key: PEM text, one line of base64, or the path of a file.", default=None, secret=True
+    )
+    client_id: str | None = arg("Id of the OpenID client to sign in with.", default=None)
+    client_secret: str | None = arg("Secret of that OpenID client.", default=None, secret=True)
     ca: str | None = arg("Path of a PEM file with the certificate authority to trust.", default=None)
     timeout: Duration | None = arg("Give up after this long, retries included; no limit when left out.", default=None)
     confirm: str | None = arg(

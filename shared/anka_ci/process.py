@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -91,6 +93,38 @@ def run(
         for stream in streams:
             stream.thread.join(timeout=GRACE)
     return Finished(argv=tuple(argv), status=child.returncode, stdout=streams[0].text(), stderr=streams[1].text())
+
+
+@contextlib.contextmanager
+def guarded(prefix: str) -> Iterator[Path]:
+    """A folder that only its owner can enter, and which is gone afterwards, even when this process is killed.
+
+    A shell of its own session waits for the end of a pipe that only this process holds open, and removes the folder.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        # It gets nothing of the environment: a CI system that looks for a build's processes by a variable kills it too.
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "anka-ci-guard", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            assert guard.stdin is not None
+            guard.stdin.close()
+            guard.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_GUARD = 'trap "" HUP INT TERM; cat >/dev/null; rm -rf -- "$1"'
 
 
 def kill_all() -> None:

@@ -64,8 +64,13 @@ class Redactor:
     def add(self, secret: Secret) -> None:
         """Learn one more secret; fewer than three characters would mask ordinary text, so those are left alone."""
         text, before = secret.reveal(), set(self._known)
-        for part in {text, text.strip(), *(line.strip() for line in text.splitlines())}:
-            if len(part) >= 3:
+        lines, least = [line.strip() for line in text.splitlines()], 3
+        if "-----BEGIN" in text:
+            # A key is secret as one line too; that it begins and ends is not, and its last line may be a few letters.
+            lines, least = [line for line in lines if not line.startswith("-----")], 16
+            lines.append("".join(lines))
+        for part in {text, text.strip(), *lines}:
+            if len(part) >= least:
                 self._known |= {
                     part,
                     repr(part)[1:-1],

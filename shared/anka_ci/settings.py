@@ -6,6 +6,7 @@ here falls back to the embedded server.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anka_ci.auth import REGISTRY, SignIn, gather
+from anka_ci.auth.gather import Given
 from anka_ci.errors import UsageError, suggestion
 from anka_ci.inputs import SharedInputs, duration
-from anka_ci.secret import Secret
 
 if TYPE_CHECKING:
     from anka_ci.document import Node, Place
@@ -24,21 +26,34 @@ KEYS = {
     "controller",
     "registry",
     "registries",
-    "token-env",
-    "token-file",
-    "ca",
-    "proxy",
+    "registry-sign-in",
     "protected",
     "tag-pattern",
     "anka",
     "timeout",
 }
-"""What a context in the settings file may hold."""
+"""What a context in the settings file may hold, beside what says how to sign in."""
+SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
+    f"{key}-{place}"
+    for key in ("token", "certificate", "key", "passphrase", "api-key", "client-secret", "headers")
+    for place in ("env", "file")
+}
+"""How to sign in: a secret has no place in a file that people share, so the file says only where it is."""
+PREFIX, REGISTRY_PREFIX = "ANKA_CI_", "ANKA_CI_REGISTRY_"
+SECRET_VARIABLES = (
+    "ANKA_CI_SERVE_TOKEN",
+    *(PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),
+    *(REGISTRY_PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),
+)
+"""The variables that hold a secret."""
+NOBODY = "none"
+"""The way to say that the registry wants no sign-in, although the controller does."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
-    """One Anka installation. ``registry_urls`` are in failover order, empty: what the controller reports.
+class Context(SignIn):
+    """One Anka installation; what it says of signing in is the controller's, and the registry's unless that has its own
+    ``registry_sign_in``. ``registry_urls`` are in failover order, empty: what the controller reports.
 
     ``anka`` is the command as an argument list, empty: the ``anka`` on the PATH. ``protected`` asks for a confirmation
     for every write; ``tag_pattern`` is a regular expression that a new tag has to match as a whole. ``timeout`` in
@@ -48,13 +63,15 @@ class Context:
     name: str = ""
     controller_url: str | None = None
     registry_urls: tuple[str, ...] = ()
-    token: Secret | None = None
-    ca: str | None = None
-    proxy: str | None = None
+    registry_sign_in: SignIn | None = None
     protected: bool = False
     tag_pattern: str | None = None
     anka: tuple[str, ...] = ()
     timeout: float | None = None
+
+    def of(self, service: str) -> SignIn:
+        """How a service (``auth.CONTROLLER``, ``auth.REGISTRY``) is signed in to."""
+        return self.registry_sign_in if service == REGISTRY and self.registry_sign_in is not None else self
 
 
 def path(env: Mapping[str, str]) -> Path:
@@ -73,19 +90,19 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
     shared = shared or SharedInputs()
     file = path(env)
     name = shared.context or env.get("ANKA_CI_CONTEXT") or file_context
-    found = _from_file(file, name, env) if name or file.exists() else Context()
+    found, kept, registrys = _from_file(file, name, env) if name or file.exists() else (Context(), {}, {})
     registry = shared.registry_url or env.get("ANKA_CI_REGISTRY_URL")
     anka = shared.anka or env.get("ANKA_CI_ANKA")
-    token = Secret(shared.token) if shared.token else sign_in(env).token
     controller = shared.controller_url or env.get("ANKA_CI_CONTROLLER_URL") or found.controller_url
     urls = [registry] if registry else found.registry_urls
+    layers = [_from_inputs(shared), gather.environment(env, PREFIX), kept]
+    signed = gather.sign_in(layers)
     return Context(
+        **{field.name: getattr(signed, field.name) for field in dataclasses.fields(SignIn)},
         name=found.name,
         controller_url=_url(controller, "the controller URL") if controller else None,
         registry_urls=tuple(_url(each, "the registry URL") for each in urls),
-        token=token or found.token,
-        ca=shared.ca or env.get("ANKA_CI_CA") or found.ca,
-        proxy=env.get("ANKA_CI_PROXY") or found.proxy,
+        registry_sign_in=_registrys(env, layers, registrys),
         protected=found.protected,
         tag_pattern=found.tag_pattern,
         anka=command(anka) if anka else found.anka,
@@ -93,12 +110,26 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
     )
 
 
-def sign_in(env: Mapping[str, str]) -> Context:
-    """What the environment alone says of signing in, as a context without addresses."""
-    token = env.get("ANKA_CI_TOKEN")
-    if not token and env.get("ANKA_CI_TOKEN_FILE"):
-        return Context(token=_read(Path(env["ANKA_CI_TOKEN_FILE"])))
-    return Context(token=Secret(token) if token else None)
+def _from_inputs(shared: SharedInputs) -> dict[str, Given]:
+    values = {key: getattr(shared, key.replace("-", "_"), None) for key in gather.KEYS}
+    return {key: Given(source=f"the input {key}", text=value) for key, value in values.items() if value}
+
+
+def _registrys(
+    env: Mapping[str, str], controllers: list[dict[str, Given]], kept: Mapping[str, Given] | None
+) -> SignIn | None:
+    """The registry's own sign-in; None: the controller's. ``kept`` is what the file says of it, None: nobody."""
+    variable = env.get(REGISTRY_PREFIX + "SIGN_IN")
+    if variable and variable != NOBODY:
+        raise UsageError(f"{REGISTRY_PREFIX}SIGN_IN may only be {NOBODY}", hint="or name the registry's own sign-in")
+    own = [gather.environment(env, REGISTRY_PREFIX), kept or {}]
+    reach = [*own, *controllers]
+    if variable or (kept is None and not gather.named(own[:1])):
+        return gather.sign_in([], reach=reach)
+    if gather.named(own):
+        return gather.sign_in(own, reach=reach)
+    # Only the CA, the proxy or the headers are others.
+    return gather.sign_in(controllers, reach=reach) if any(own) else None
 
 
 def command(text: str) -> tuple[str, ...]:
@@ -112,18 +143,22 @@ def command(text: str) -> tuple[str, ...]:
     return words
 
 
-def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Context:
+Layers = tuple["Context", dict[str, Given], "dict[str, Given] | None"]
+
+
+def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Layers:
+    """The context without its sign-in, what it says of signing in, and of signing in to the registry."""
     from anka_ci import document
 
     root = document.read(file).only({"default", "contexts"}, "the settings")
     contexts = root["contexts"].mapping("contexts") if "contexts" in root else {}
     if not name:
         if "default" not in root:
-            return Context()
+            return Context(), {}, {}
         name = root["default"].text("default")
     if name not in contexts:
         raise UsageError(f"no context {name!r} in {file}", hint=suggestion(name, contexts))
-    found = contexts[name].only(KEYS, f"context {name}")
+    found = contexts[name].only(KEYS | SIGN_IN_KEYS, f"context {name}")
 
     def text(key: str) -> str | None:
         return found[key].text(key) if key in found else None
@@ -137,18 +172,37 @@ def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Context:
         except re.error as error:
             place = found["tag-pattern"].place
             raise UsageError(f"{place}: tag-pattern is no regular expression: {error}", **place.facts()) from None
-    return Context(
+    context = Context(
         name=name,
         controller_url=text("controller"),
         registry_urls=tuple(urls or ([single] if single else [])),
-        token=_token(found, env),
-        ca=text("ca"),
-        proxy=text("proxy"),
         protected=_flag(found, "protected"),
         tag_pattern=pattern,
         anka=command(anka) if anka else (),
         timeout=_timeout(found["timeout"].place, limit) if limit else None,
     )
+    other = found.get("registry-sign-in")
+    what = f"registry-sign-in of context {name}"
+    if other is None:
+        return context, _layer(found, env), {}
+    if other.value == NOBODY:
+        return context, _layer(found, env), None
+    return context, _layer(found, env), _layer(other.only(SIGN_IN_KEYS, what), env)
+
+
+def _layer(found: Mapping[str, Node], env: Mapping[str, str]) -> dict[str, Given]:
+    """What a part of the settings file says of signing in; a variable that is not set says nothing."""
+    layer = {}
+    for name in sorted(SIGN_IN_KEYS & {*found}, reverse=True):  # …-file, then …-env, which wins
+        value, key = found[name].text(name), name.removesuffix("-env").removesuffix("-file")
+        if name.endswith("-env"):
+            if env.get(value):
+                layer[key] = Given(source=value, text=env[value])
+        elif name.endswith("-file"):
+            layer[key] = Given(source=f"{name} in the settings", file=value)
+        else:
+            layer[key] = Given(source=f"{name} in the settings", text=value)
+    return layer
 
 
 def _timeout(place: Place, text: str) -> float:
@@ -163,28 +217,6 @@ def _flag(found: Mapping[str, Node], key: str) -> bool:
     if text not in ("true", "yes", "on", "false", "no", "off"):
         raise UsageError(f"{found[key].place}: {key} is neither true nor false", **found[key].place.facts())
     return text in ("true", "yes", "on")
-
-
-def _token(found: Mapping[str, Node], env: Mapping[str, str]) -> Secret | None:
-    """A context names where its token is; a token itself has no place in a file that people share."""
-    if "token-env" in found:
-        value = env.get(found["token-env"].text("token-env"))
-        return Secret(value) if value else None
-    if "token-file" in found:
-        return _read(Path(found["token-file"].text("token-file")).expanduser())
-    return None
-
-
-def _read(file: Path) -> Secret:
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UsageError(f"the token file {file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"the token file {file} cannot be read: it is not UTF-8 text") from None
-    if not text:
-        raise UsageError(f"the token file {file} is empty", hint="write the root token into it")
-    return Secret(text)
 
 
 def _url(text: str, what: str) -> str:

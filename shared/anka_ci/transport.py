@@ -8,10 +8,11 @@ what was configured; a proxy is taken from the context, else from the environmen
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anka_ci import auth
+from anka_ci.auth import service_of, sessions, tls
 from anka_ci.errors import (
     AnkaCiError,
     NotAuthorisedError,
@@ -25,8 +26,11 @@ from anka_ci.wire.envelope import Envelope
 
 if TYPE_CHECKING:
     import requests
+    from requests.adapters import HTTPAdapter
 
     from anka_ci.anka import Anka
+    from anka_ci.auth import SignIn
+    from anka_ci.auth.sessions import Session
 
 TRIES = 5
 TIMEOUT = 30.0
@@ -56,8 +60,10 @@ class Transport:
     def __init__(self, url: str, anka: Anka, *, what: str) -> None:
         self.url = url.rstrip("/")
         self.what = what
+        self.found: SignIn = anka.context.of(service_of(what))
         self._anka = anka
         self._session: requests.Session | None = None
+        self._signer = signer(self.url, anka, what)
 
     def get(self, path: str, **params: object) -> Any:
         return self.request("GET", path, params=params, idempotent=True)
@@ -87,12 +93,17 @@ class Transport:
             self._anka.cancelled.check(asked)
             self._anka.deadline.check(f"{asked} (the last try: {last})" if last else asked)
             try:
-                status, headers, content = self._once(method, path, query, body)
+                used = self._signer.authorization(self.ask)
+                status, headers, content = self._once(method, path, query, body, used)
             except UnreachableError as error:
                 if not idempotent or attempt == TRIES:
                     raise
                 last = error.message
                 self._pause(attempt, None)
+                continue
+            if not _unsigned(status, content):
+                self._signer.accepted(used)
+            elif self._signer.rejected(used) and attempt < TRIES:  # the session has ended: once more, with a new one
                 continue
             if status in _RETRIED and (idempotent or status == 429) and attempt < TRIES:
                 # A FAIL envelope with a 5xx is a passing fault as well: the registry behind a controller, for one.
@@ -105,7 +116,14 @@ class Transport:
     def look(self, path: str) -> Answer:
         """One GET, tried once, as it came back; ``UnreachableError`` when nothing did."""
         self._anka.cancelled.check(f"GET {self.url}{path}")
-        return Answer(*self._once("GET", path, {}, None))
+        return Answer(*self._once("GET", path, {}, None, self._signer.authorization(self.ask)))
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """One request without any sign-in, tried once, for signing in; also to a provider that is not Anka's."""
+        self._anka.cancelled.check(f"{method} {url}")
+        self._anka.deadline.check(f"{method} {url}")
+        status, _, content = self._send(method, url, None, headers=headers, data=body or None)
+        return status, content
 
     def proxy(self) -> str:
         """The proxy that requests to this server go through; empty when they go straight."""
@@ -115,12 +133,21 @@ class Transport:
 
     def authorities(self) -> str:
         """The file of certificate authorities that this server's certificate is checked against."""
-        from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-        return self._anka.context.ca or DEFAULT_CA_BUNDLE_PATH
+        return authorities(self.found)
 
     def _once(
-        self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, object] | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, object] | None,
+        authorization: str | None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        extra = {name: value.reveal() for name, value in self.found.headers}
+        return self._send(method, self.url + path, authorization, headers=extra, params=query, json=body)
+
+    def _send(
+        self, method: str, url: str, authorization: str | None, **more: Any
     ) -> tuple[int, Mapping[str, str], bytes]:
         import requests
 
@@ -128,42 +155,40 @@ class Transport:
         try:
             with session.request(
                 method,
-                self.url + path,
-                params=query,
-                json=body,
+                url,
+                # An object of our own, because without one requests looks for a password elsewhere.
+                auth=_Signature(authorization),
                 timeout=self._anka.deadline.left(TIMEOUT) or 0.001,
                 allow_redirects=False,
                 stream=True,
-                verify=self._anka.context.ca or True,
-                proxies=self._proxies(),
+                verify=self.authorities() if self.found.verify else False,
+                proxies=self._proxies(url),
+                **more,
             ) as reply:
                 content = reply.raw.read(LARGEST, decode_content=True)
                 return reply.status_code, reply.headers, content
-        except requests.RequestException as error:
-            raise self._unreachable(error) from error
-        except OSError as error:  # a CA file that is not there
-            raise UnreachableError(f"{self.what} at {self.url}: {error}", hint="check `ca` or ANKA_CI_CA") from error
+        except (requests.RequestException, OSError) as error:
+            raise self._unreachable(error, url) from error
         except Exception as error:
             # urllib3 raises its own errors when a body ends early; its module is not ours to import.
             if type(error).__module__.split(".")[0] not in ("urllib3", "http"):
                 raise
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, url) from error
 
     def _open(self) -> requests.Session:
         import requests
 
         if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
-            self._session.headers.update({"Accept": "application/json", **auth.headers(self._anka.context)})
+            made = requests.Session()
+            made.trust_env = False
+            made.headers.update({"Accept": "application/json"})
+            if self.url.startswith("https:"):
+                made.mount(self.url, adapter(context(self.found, self._anka)))
+            self._session = made
         return self._session
 
-    def _proxies(self) -> dict[str, str]:
-        from requests.utils import get_environ_proxies
-
-        if self._anka.context.proxy:
-            return {"http": self._anka.context.proxy, "https": self._anka.context.proxy}
-        return dict(get_environ_proxies(self.url))
+    def _proxies(self, url: str = "") -> dict[str, str]:
+        return proxies(url or self.url, self.found)
 
     def _pause(self, attempt: int, retry_after: str | None) -> None:
         seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
@@ -174,8 +199,10 @@ class Transport:
             self._anka.tell(Said(text=text, level="warning"))
         self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
 
-    def _unreachable(self, error: Exception) -> UnreachableError:
+    def _unreachable(self, error: Exception, url: str) -> AnkaCiError:
         text = str(error)
+        if url.startswith(self.url) and (refused := refusal(self.url, self.found, self._anka, text)):
+            return refused
         if "NameResolutionError" in text or "Name or service not known" in text or "nodename nor servname" in text:
             hint = "the name does not resolve here; check the URL, or name another with ANKA_CI_REGISTRY_URL"
             return UnreachableError(f"{self.what}: {self.url}: unknown host name", hint=hint, url=self.url)
@@ -196,8 +223,8 @@ class Transport:
         envelope = Envelope.read(content)
         said = envelope.message if envelope else _short(content.decode("utf-8", "replace"))
         error: AnkaCiError
-        if status == 401 or (envelope and not envelope.ok and said == "Authentication Required"):
-            hint = "set ANKA_CI_TOKEN to the root token" if self._anka.context.token is None else "check the token"
+        if _unsigned(status, content):
+            hint = self.found.hint()
             error = NotAuthorisedError(f"{asked}: not signed in ({said or status})", hint=hint, url=self.url)
         elif status == 403:
             hint = "ask for the permission, or use another sign-in"
@@ -225,3 +252,84 @@ class Transport:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 200 else line[:200] + "…"
+
+
+def _unsigned(status: int, content: bytes) -> bool:
+    """Whether a reply says that the sign-in is missing or over; old releases said so with 200."""
+    if status == 401 or b"Authentication Required" not in content[:1000]:
+        return status == 401
+    envelope = Envelope.read(content)
+    return envelope is not None and not envelope.ok and envelope.message == "Authentication Required"
+
+
+class _Signature:
+    """What requests is handed as the authentication of one request."""
+
+    def __init__(self, authorization: str | None) -> None:
+        self._authorization = authorization
+
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._authorization is not None:
+            prepared.headers["Authorization"] = self._authorization
+        return prepared
+
+
+def signer(url: str, anka: Anka, what: str) -> Session:
+    """The session for the service at ``url``, which every connection of these doors shares."""
+    found, controller = anka.context.of(service_of(what)), anka.context.controller_url
+    return anka.signers.once(("session", url, found), lambda: sessions.session(url, found, anka.clock, controller))
+
+
+def context(found: SignIn, anka: Anka) -> ssl.SSLContext:
+    """TLS to a service, which every connection of these doors shares."""
+    return anka.signers.once(("tls", found), lambda: tls.context(found, authorities(found)))
+
+
+def authorities(found: SignIn) -> str:
+    """The file of certificate authorities that a service's certificate is checked against."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    return found.ca or DEFAULT_CA_BUNDLE_PATH
+
+
+def proxies(url: str, found: SignIn) -> dict[str, str]:
+    """The proxies for a URL by its scheme: the one that is configured, else the environment's, with ``NO_PROXY``."""
+    from requests.utils import get_environ_proxies
+
+    if found.proxy:
+        return {"http": found.proxy, "https": found.proxy}
+    return dict(get_environ_proxies(url))
+
+
+def refusal(url: str, found: SignIn, anka: Anka, said: str) -> NotAuthorisedError | None:
+    """What to say when TLS broke because of the client certificate; None when it broke for another reason."""
+    if found.certificate is None or not url.startswith("https:") or "CERTIFICATE_VERIFY_FAILED" in said:
+        return None
+    alert = tls.alert(said)
+    if alert is None and not proxies(url, found):
+        # The server's word often comes too late for the request that it answers: what is read then is a broken pipe.
+        alert = tls.ask(url, context(found, anka))
+    if alert is None:
+        return None
+    return NotAuthorisedError(f"{url}: the client certificate was refused ({alert})", hint=found.hint(), url=url)
+
+
+def adapter(secure: ssl.SSLContext) -> HTTPAdapter:
+    """Has requests use our TLS, whose client certificate is in no file."""
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs, ssl_context=secure)
+
+        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            return super().proxy_manager_for(*args, **kwargs, ssl_context=secure)
+
+        def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+            host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+            return host, {"ssl_context": secure, "cert_reqs": secure.verify_mode.name}
+
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+            """The context says it all."""
+
+    return Adapter()

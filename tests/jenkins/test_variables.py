@@ -43,7 +43,13 @@ def test_a_variable_is_one_call_with_every_input_of_its_step(name: str) -> None:
         for field in (*step.inputs, *inputs.fields(inputs.SharedInputs))
         if not field.secret and field.key != "summary"
     }
-    assert wanted | {"tokenCredentialsId": ("ANKA_CI_TOKEN", "secret")} == declared(name)
+    secret = {
+        f"{inputs.camel(field.key)}CredentialsId": (adapter.secret_variable(field), "secret")
+        for field in (*step.inputs, *inputs.fields(inputs.SharedInputs))
+        if field.secret
+    }
+    assert ("ANKA_CI_TOKEN", "secret") == secret["tokenCredentialsId"]
+    assert wanted | secret == declared(name)
     assert "    ], args)\n}\n" == text[-15:]
     assert len(text.splitlines()) == len(declared(name)) + 7
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from anka_ci import adapter, commands, inputs
 from anka_ci import cli as roof
-from anka_ci import commands, inputs
 from anka_ci.steps import catalog
 
 
@@ -54,7 +54,7 @@ def test_the_help_of_a_step_tells_all_of_it(name, capsys):
     step = catalog.load(name)
     wanted = [catalog.summary(step), catalog.words(step)]
     for field in (*inputs.fields(step.Inputs), *inputs.fields(inputs.SharedInputs)):
-        wanted += [field.help, "ANKA_CI_TOKEN" if field.secret else f"--{field.key} "]
+        wanted += [field.help, adapter.secret_variable(field) if field.secret else f"--{field.key} "]
     wanted += [field.help for field in inputs.fields(step.Outputs)]
     assert [] == [text for text in wanted if " ".join(text.split()) not in said]
 

@@ -162,7 +162,7 @@ class Canned(http.server.BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (401, NotAuthorisedError, "not permitted"),
+        (401, NotAuthorisedError, "not signed in"),
         (403, NotAuthorisedError, "not permitted"),
         (302, UnreachableError, "redirected"),
         (507, RefusedError, "broken"),

@@ -5,6 +5,7 @@ Kept in the stand-in's own files; a real Anka's ``~/.anka`` is never read or wri
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +13,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from anka_ci.anka import Anka
+from anka_ci.auth import SignIn
+from anka_ci.auth.gather import Given, sign_in
+from anka_ci.auth.gather import environment as gather_environment
 from anka_ci.clock import Cancelled, Deadline, SystemClock
 from anka_ci.errors import UsageError
-from anka_ci.settings import Context, sign_in
+from anka_ci.settings import PREFIX, REGISTRY_PREFIX, Context
 from anka_ci.standin.files import put
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.standin.words import Words
 
-KEPT = ("cacert",)
+KEPT = ("cacert", "cert", "key", "insecure", "api_key_id", "api_key")
 """Connection options that ``registry add`` remembers."""
+OPTIONS = {"cacert": "ca", "cert": "certificate", "key": "key", "api_key_id": "api-key-id", "api_key": "api-key"}
+VARIABLES = {
+    "ANKA_CA_BUNDLE": "ca",
+    "ANKA_REGISTRY_API_KEY_ID": "api-key-id",
+    "ANKA_REGISTRY_API_KEY": "api-key",
+}
 
 
 class Kept:
@@ -59,6 +69,8 @@ class Remotes:
     def add(self, name: str, url: str, options: Mapping[str, str]) -> None:
         """Remember a registry; the last one added is the default."""
         kept = {key: options[key] for key in KEPT if key in options}
+        if "-----BEGIN" in kept.get("api_key", ""):
+            raise Failure("a key itself is not kept here", hint="name its file with --api-key")
         self._kept.write({"default": name, "registries": {**self.all(), name: {"url": check_url(url), **kept}}})
 
     def choose(self, name: str) -> None:
@@ -106,13 +118,32 @@ def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], canc
         options = remotes.all()[default]
         url = options["url"]
     url = check_url(url)
-    for option in ("cert", "key", "insecure"):
-        if url.startswith("https:") and words.flag(option):
-            raise Failure(f"the stand-in has no --{option} for https", NO_REGISTRY, hint="name the CA with --cacert")
+    found = sign_in(_layers(words.values, options, environment))
     context = Context(
+        **{field.name: getattr(found, field.name) for field in dataclasses.fields(SignIn) if field.name != "verify"},
         registry_urls=(url,),
-        ca=words.get("cacert") or options.get("cacert") or environment.get("ANKA_CA_BUNDLE"),
-        token=sign_in(environment).token,
+        verify=not (words.flag("insecure") or "insecure" in options or environment.get("ANKA_STANDIN_INSECURE") == "1"),
     )
     clock = SystemClock()
     return Anka(context, clock=clock, deadline=Deadline(clock, None), cancelled=cancelled)
+
+
+def _layers(
+    words: Mapping[str, str], remembered: Mapping[str, str], environment: Mapping[str, str]
+) -> list[dict[str, Given]]:
+    """How to sign in: by the options, by those that are remembered, by Anka's variables, and by those of anka-ci."""
+    found = []
+    for source in (words, remembered):
+        layer = {}
+        for option, key in OPTIONS.items():
+            if source.get(option):
+                spelling = "--" + option.replace("_", "-")
+                file = option in ("cert", "key")
+                text = source[option]
+                layer[key] = Given(source=spelling, file=text) if file else Given(source=spelling, text=text)
+        found.append(layer)
+    anka = {}
+    for name, key in VARIABLES.items():
+        if environment.get(name):
+            anka[key] = Given(source=name, text=environment[name])
+    return [*found, anka, gather_environment(environment, REGISTRY_PREFIX), gather_environment(environment, PREFIX)]

@@ -1,0 +1,112 @@
+"""TLS to a service: whom to trust, and the client certificate.
+
+A private key goes to OpenSSL through a pipe and never touches the disk. Nothing here falls back to trusting anyone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from anka_ci.auth import SignIn, keys
+from anka_ci.errors import UnreachableError, UsageError
+
+
+def context(found: SignIn, authorities: str, *, present: bool = True) -> ssl.SSLContext:
+    """TLS that trusts the file ``authorities``, and presents the client certificate unless ``present`` is false.
+
+    ``UnreachableError`` for an authority's file that cannot be used, ``UsageError`` for a client certificate.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if found.verify:
+        try:
+            made.load_verify_locations(authorities)
+        except OSError as error:  # ssl.SSLError is one
+            why = error.strerror or "it holds no certificate"
+            raise UnreachableError(f"the CA file {authorities}: {why}", hint="check `ca` or ANKA_CI_CA") from error
+    else:
+        made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    if present and found.certificate is not None:
+        _present(made, found)
+    return made
+
+
+_ALERT = re.compile(r"alert ((?:unknown ca|bad certificate|certificate|unsupported certificate|access denied)[a-z ]*)")
+
+
+def alert(said: str) -> str | None:
+    """The server's word against our certificate, in the text of a TLS error; None when that is about something else."""
+    match = _ALERT.search(said)
+    return match.group(1).strip() if match else None
+
+
+def ask(url: str, secure: ssl.SSLContext) -> str | None:
+    """Shake hands with the server and hear what it says of our certificate; None when it says nothing against it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        with socket.create_connection((host, parts.port or 443), timeout=2) as plain:
+            with secure.wrap_socket(plain, server_hostname=host) as secured:
+                secured.recv(1)
+    except OSError as error:
+        return alert(str(error))
+    return None
+
+
+def pair(found: SignIn) -> tuple[bytes, bytes]:
+    """The client certificate with its chain, and its key (which may be encrypted), both as PEM."""
+    assert found.certificate is not None
+    if not found.certificate.pem:
+        return keys.pkcs12(found.certificate, found.passphrase, "the client certificate")
+    certificate = found.certificate.secret.reveal().encode()
+    if found.key is None:
+        return certificate, certificate
+    if found.key.pem:
+        return certificate, found.key.secret.reveal().encode()
+    return certificate, keys.plain(found.key, found.passphrase, "the client certificate")
+
+
+def _present(made: ssl.SSLContext, found: SignIn) -> None:
+    certificate, key = pair(found)
+    passphrase = found.passphrase.reveal() if found.passphrase else ""
+    try:
+        with _piped(certificate) as first, _piped(key) as second:
+            # An empty passphrase, because without one OpenSSL asks the person at the terminal.
+            made.load_cert_chain(first, second, passphrase or (lambda: ""))
+    except (ssl.SSLError, OSError, ValueError) as error:
+        said = str(error)
+        where = f" ({', '.join(found.sources)})" if found.sources else ""
+        if "KEY_VALUES_MISMATCH" in said:
+            raise UsageError(f"the client certificate{where} and its key do not belong together") from None
+        if "BAD_DECRYPT" in said or "PASSWORD" in said.upper():
+            hint = "set ANKA_CI_PASSPHRASE"
+            raise UsageError(
+                f"the key of the client certificate{where} is encrypted: wrong passphrase", hint=hint
+            ) from None
+        hint = "it has to be a PEM certificate with its key, or PKCS#12"
+        raise UsageError(f"the client certificate{where} cannot be used", hint=hint) from None
+
+
+@contextlib.contextmanager
+def _piped(content: bytes) -> Iterator[str]:
+    """A path from which ``content`` can be read once; no file is made."""
+    reader, writer = os.pipe()
+
+    def feed() -> None:
+        with contextlib.suppress(OSError), os.fdopen(writer, "wb") as out:
+            out.write(content)
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    try:
+        yield f"/dev/fd/{reader}"
+    finally:
+        os.close(reader)
+        thread.join(5)

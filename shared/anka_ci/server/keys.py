@@ -1,0 +1,294 @@
+"""API keys (UAK) and the sessions made with them (TAP): ``/api/v1/apikey``, ``/v1/apikey``, ``/tap/v1/…``.
+
+Keys outlive a restart, of each only the public half is kept; secrets and sessions are in memory only. A secret is good
+once and for a minute, a session for five, by the server's clock. One session is good for the controller's calls and the
+registry's, which on a real Anka have sessions of their own. Source: Anka's pages on API keys and TAP (since 1.19).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.clock import Clock
+from anka_ci.errors import NotAuthorisedError, RefusedError
+from anka_ci.server.auth import REQUIRED, decoded64
+from anka_ci.server.groups import Store
+from anka_ci.wire.values import emit_time
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, groups TEXT NOT NULL, public BLOB NOT NULL,"
+    " created REAL NOT NULL, expires REAL NOT NULL)"
+)
+SECRET_LIFE, SESSION_LIFE = 60.0, 300.0
+"""Seconds; Anka's page gives both 10 s and 3 minutes for a secret, and 5 minutes for a session."""
+MOST = 1000
+"""Secrets that may be outstanding for one key, and sessions it may have: clients make one before every request."""
+LONGEST = 100 * 365 * 86400
+"""The longest life of a key in seconds."""
+BITS = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """An API key as it is kept: the public half as SubjectPublicKeyInfo in DER; times in seconds since 1970."""
+
+    id: str
+    groups: tuple[str, ...]
+    public: bytes
+    created: float
+    expires: float
+
+    def emit(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "groups": list(self.groups),
+            "expiration": emit_time(self.expires),
+            "created": emit_time(self.created),
+        }
+
+
+@dataclass(frozen=True)
+class _Session:
+    key: str
+    token: str
+    until: float
+
+
+class Keys:
+    """The API keys kept in ``store``, with their secrets and sessions. Methods may be called from any thread.
+
+    ``RefusedError`` for what makes no sense, ``NotAuthorisedError`` for a handshake that fails, whatever the reason.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._secrets: dict[str, list[tuple[str, float]]] = {}
+        self._sessions: dict[str, _Session] = {}
+        with store.transaction() as db:
+            db.execute(TABLE)
+            rows = db.execute(
+                "SELECT id, groups, public, created, expires FROM api_keys ORDER BY created, id"
+            ).fetchall()
+        self._keys = {
+            row[0]: Key(id=row[0], groups=tuple(json.loads(row[1])), public=row[2], created=row[3], expires=row[4])
+            for row in rows
+        }
+
+    # the calls
+
+    def list(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every key; with ``id`` a list of that one (its real shape is undocumented)."""
+        with self._lock:
+            if "id" not in given:
+                return [key.emit() for key in self._keys.values()]
+            return [self._known(_id(given)).emit()]
+
+    def create(self, given: Mapping[str, Any]) -> str | None:
+        """Make a key. Without ``publicKey`` its private half is the reply (base64 of PKCS#1 DER), kept nowhere."""
+        identity, ttl, groups = _id(given), _ttl(given), _groups(given)
+        if ttl is None or groups is None:
+            raise RefusedError("ttl is missing" if ttl is None else "groups is missing")
+        with self._lock:
+            if identity in self._keys:
+                raise RefusedError(f"there is an API key {identity} already")
+        public, private = _pair(given.get("publickey"))
+        now = self._clock.now()
+        key = Key(id=identity, groups=groups, public=public, created=now, expires=now + ttl)
+        with self._lock:
+            if identity in self._keys:
+                raise RefusedError(f"there is an API key {identity} already")
+            self._save(key)
+        return private
+
+    def change(self, given: Mapping[str, Any]) -> None:
+        """Change a key's groups, or its life from now on; the public key stays."""
+        identity, ttl, groups = _id(given), _ttl(given), _groups(given)
+        if given.get("publickey") is not None:
+            raise RefusedError("publicKey cannot be changed: delete the API key, and make a new one")
+        if ttl is None and groups is None:
+            raise RefusedError("groups is missing")
+        with self._lock:
+            old = self._known(identity)
+            expires = old.expires if ttl is None else self._clock.now() + ttl
+            new_groups = old.groups if groups is None else groups
+            self._save(Key(id=old.id, groups=new_groups, public=old.public, created=old.created, expires=expires))
+
+    def delete(self, given: Mapping[str, Any]) -> None:
+        """Delete a key; its sessions end with it."""
+        with self._lock:
+            key = self._known(_id(given))
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM api_keys WHERE id = ?", (key.id,))
+            del self._keys[key.id]
+            self._secrets.pop(key.id, None)
+            self._sessions = {name: each for name, each in self._sessions.items() if each.key != key.id}
+
+    # the handshake
+
+    def hand(self, given: Mapping[str, Any]) -> str:
+        """A new secret, sealed for the key's owner: base64 (standard alphabet, padded) of RSA-OAEP."""
+        key = self._alive(given.get("id"))
+        if key is None:
+            raise NotAuthorisedError(REQUIRED)
+        secret = secrets.token_urlsafe(20)
+        sealed = _seal(key.public, secret.encode())
+        now = self._clock.monotonic()
+        with self._lock:
+            left = [each for each in self._secrets.get(key.id, []) if each[1] > now]
+            self._secrets[key.id] = [*left[1 - MOST :], (secret, now + SECRET_LIFE)]
+        return base64.b64encode(sealed).decode()
+
+    def shake(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A session for who knows the secret, which is good only once."""
+        key, told = self._alive(given.get("id")), given.get("secret")
+        if key is None or not isinstance(told, str) or not self._spend(key.id, told):
+            raise NotAuthorisedError(REQUIRED)
+        session, token = secrets.token_urlsafe(18), secrets.token_urlsafe(32)
+        now = self._clock.monotonic()
+        with self._lock:
+            living = {name: each for name, each in self._sessions.items() if each.until > now}
+            mine = [name for name, each in living.items() if each.key == key.id]
+            for name in mine[: max(0, len(mine) + 1 - MOST)]:
+                del living[name]
+            living[session] = _Session(key.id, token, now + SESSION_LIFE)
+            self._sessions = living
+        return {"id": key.id, "data": {"userName": key.id, "token": token, "sessionId": session}}
+
+    def admits(self, bearer: str) -> bool:
+        """Whether the value of a Bearer header is a session that is alive; key order, spaces and alphabet are free."""
+        try:
+            found = json.loads(decoded64(bearer) or b"")
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(found, dict):
+            return False
+        name, token = found.get("sessionId"), found.get("token")
+        if not isinstance(name, str) or not isinstance(token, str):
+            return False
+        with self._lock:
+            session = self._sessions.get(name)
+        expected = session.token if session else "-"
+        same = hmac.compare_digest(token.encode("utf-8", "replace"), expected.encode())
+        return (
+            session is not None
+            and same
+            and self._clock.monotonic() < session.until
+            and self._alive(session.key) is not None
+        )
+
+    def _alive(self, identity: object) -> Key | None:
+        with self._lock:
+            key = self._keys.get(identity) if isinstance(identity, str) else None
+        return key if key is not None and self._clock.now() < key.expires else None
+
+    def _spend(self, identity: str, told: str) -> bool:
+        now = self._clock.monotonic()
+        with self._lock:
+            left, good = [], False
+            for secret, until in self._secrets.get(identity, []):
+                if hmac.compare_digest(told.encode("utf-8", "replace"), secret.encode()) and until > now:
+                    good = True
+                else:
+                    left.append((secret, until))
+            self._secrets[identity] = left
+            return good
+
+    def _known(self, identity: str) -> Key:
+        if identity not in self._keys:
+            raise RefusedError(f"Not found: API key {identity}")
+        return self._keys[identity]
+
+    def _save(self, key: Key) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO api_keys (id, groups, public, created, expires) VALUES (?, ?, ?, ?, ?)",
+                (key.id, json.dumps(list(key.groups)), key.public, key.created, key.expires),
+            )
+        self._keys[key.id] = key
+
+
+def _id(given: Mapping[str, Any]) -> str:
+    found = given.get("id")
+    if not isinstance(found, str) or not found.strip():
+        raise RefusedError("id is missing")
+    if len(found) > 255 or not found.isprintable():
+        raise RefusedError("id has to be a line of at most 255 characters")
+    return found
+
+
+def _ttl(given: Mapping[str, Any]) -> float | None:
+    found = given.get("ttl")
+    if found is None:
+        return None
+    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 12:
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= LONGEST:
+        raise RefusedError(f"ttl has to be a number of seconds from 1 to {LONGEST}")
+    return float(found)
+
+
+def _groups(given: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """An array, or a text with commas: Anka's table and its example differ."""
+    found = given.get("groups")
+    if found is None:
+        return None
+    if isinstance(found, str):
+        found = [part.strip() for part in found.split(",")]
+    if not isinstance(found, list) or not all(isinstance(each, str) and each and len(each) < 256 for each in found):
+        raise RefusedError("groups has to be a list of names")
+    return tuple(dict.fromkeys(found))
+
+
+def _pair(given: object) -> tuple[bytes, str | None]:
+    """The public key as DER, and the private one as text where it was made here. RSA generation takes a while."""
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+    except ModuleNotFoundError:
+        raise RefusedError("API keys need the package cryptography: pip install 'anka-ci[signin]'") from None
+    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if given is not None:
+        return _public(given).public_bytes(*spki), None
+    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    der = key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
+    return key.public_key().public_bytes(*spki), base64.b64encode(der).decode()
+
+
+def _public(given: object) -> RSAPublicKey:
+    """PKIX in DER as one line of base64, or the same as PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    text = given if isinstance(given, str) else ""
+    body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
+    try:
+        found = serialization.load_der_public_key(decoded64(body) or b"")
+    except Exception:
+        found = None
+    if not isinstance(found, RSAPublicKey) or not BITS <= found.key_size <= 8 * BITS:
+        raise RefusedError(f"publicKey has to be base64 of an RSA key of {BITS} bits or more, in PKIX form")
+    return found
+
+
+def _seal(public: bytes, content: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    key = serialization.load_der_public_key(public)
+    assert isinstance(key, RSAPublicKey)
+    mask = padding.MGF1(algorithm=hashes.SHA256())
+    return key.encrypt(content, padding.OAEP(mgf=mask, algorithm=hashes.SHA256(), label=None))
