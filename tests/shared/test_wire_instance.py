@@ -50,7 +50,7 @@ FULL = Instance(
     progress=0.5,
     created=60.0,
     updated=61.0,
-    startup_script=ScriptResult(return_code=3, errors="", stdout="out", stderr="err"),
+    startup_script=ScriptResult(return_code=3, errors=("no such file",), stdout="out", stderr="err"),
 )
 
 
@@ -125,11 +125,17 @@ def test_the_address_of_ssh() -> None:
     assert replace(FULL, vm=replace(VM, host_ip="")).address() is None
 
 
-def test_a_script_that_never_ended_has_no_return_code_of_a_success() -> None:
-    assert -1 == ScriptResult(did_timeout=True).emit()["return_code"]
-    assert [True, True, True, False] == [
+def test_what_a_script_came_to() -> None:
+    assert {"return_code": 0, "did_timeout": False, "stdout": "", "stderr": ""} == ScriptResult().emit()
+    assert [True, True, True, True, False] == [
         ScriptResult.read(obj).failed
-        for obj in ({"return_code": 3}, {"did_timeout": True, "return_code": 0}, {"errors": "x"}, {"return_code": 0})
+        for obj in (
+            {"return_code": 3},
+            {"did_timeout": True, "return_code": 0},
+            {"errors": "x"},
+            {"errors": ["x"], "return_code": None},
+            {"return_code": 0, "errors": None},
+        )
     ]
 
 

@@ -23,11 +23,15 @@ from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.server import auth as signing
-from anka_ci.server import launcher, routes
+from anka_ci.server import instance_calls, launcher, routes
 from anka_ci.server.agents import Agents
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.faults import TEMPLATES_SINCE, Faults
 from anka_ci.server.fleet import Fleet
+from anka_ci.server.images import Images
+from anka_ci.server.instance_calls import InstanceCalls
+from anka_ci.server.instances import Instances
+from anka_ci.server.ledger import Ledger
 from anka_ci.server.oci import Oci, Routes
 from anka_ci.server.orders import Model
 from anka_ci.server.registry import RegistryCalls
@@ -93,6 +97,7 @@ class Server:
         self._token = None if token is None else signing.checked(token, "the settings of the server")
         self.token_file = self.data / signing.TOKEN_FILE if "token" in self._ways and token is None else None
         self._fleet: Fleet | None = None
+        self._instances: Instances | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -126,13 +131,17 @@ class Server:
             if self._failure is not None:
                 raise self._failure
             assert self._fleet is not None
+            assert self._instances is not None
             self._fleet.start(self.registry_url)
+            self._instances.start()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """End it; running transfers are cut, which loses nothing."""
+        if self._instances is not None:
+            self._instances.stop()
         if self._fleet is not None:
             self._fleet.stop()
         if self._thread.is_alive() and self._loop is not None:
@@ -199,9 +208,22 @@ class Server:
             tells_templates=tells_templates,
         )
         version = troubles.version or __version__
+        ledger = Ledger(state, self._clock)
+        instances = Instances(
+            ledger,
+            fleet,
+            agents,
+            virtual,
+            clock=self._clock,
+            run_guests=self._run_guests,
+            registry_url=lambda: self.registry_url,
+        )
+        images = Images(state, ledger, instances, state.revert, clock=self._clock)
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
         first = routes.controller(calls, rest, self._fail_status)
+        part = InstanceCalls(state, fleet, instances, images)
+        first = [*first, *routes.bound(part, instance_calls.CALLS, self._fail_status)]
         second = routes.registry(rest, Oci(state), Uploads(state), self._fail_status)
         if self._registry_port is None:
             both = first + second
@@ -217,7 +239,7 @@ class Server:
                 "ANKA_STANDIN_GUESTS": "1" if self._run_guests else "",
             },
         )
-        self._fleet = fleet
+        self._fleet, self._instances = fleet, instances
 
     def _gate(self) -> signing.Gate | None:
         """Who is let in; None: everyone."""

@@ -155,3 +155,6 @@ def _texts(given: Parameters, key: str) -> Sequence[str]:
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise RefusedError(f"{key} has to be a list of ids")
     return found
+
+
+not_found = _not_found

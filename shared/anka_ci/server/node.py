@@ -11,13 +11,15 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anka_ci.clock import Cancelled, Clock
 from anka_ci.errors import AnkaCiError
 from anka_ci.server import launcher
+from anka_ci.server.guests import Guests
+from anka_ci.server.record import MANAGED
 from anka_ci.wire.node import ACTIVE, UNHEALTHY, Group, Node, NodeTemplate
 from anka_ci.wire.vm import Vm
 
@@ -50,7 +52,8 @@ class Agent:
         self._clock = clock
         self._stopping = stopping
         self._sign_in = dict(sign_in or {})
-        self._registry_url = ""
+        self.registry_url = ""
+        self.guests = Guests(self)
         self._templates: tuple[NodeTemplate, ...] = ()
         self._healthy = True
         self._used = 0
@@ -61,7 +64,7 @@ class Agent:
 
     def start(self, registry_url: str) -> None:
         """Start the thread; its first job is to say what the node holds."""
-        self._registry_url = registry_url
+        self.registry_url = registry_url
         self._home.mkdir(parents=True, exist_ok=True)
         self._jobs.put(self._look)
         self._jobs.put(self._listed.set)
@@ -94,9 +97,9 @@ class Agent:
             if found:  # 1 only when it is done: `progress` 1 beside `status` false has confused clients
                 progress(min(0.99, int(found[-1]) / 100))
 
-        words = ("registry", "--remote", self._registry_url, "pull", "--shrink", "--tag", tag, template_id)
+        words = ("registry", "--remote", self.registry_url, "pull", "--shrink", "--tag", tag, template_id)
         try:
-            self._call(*words, heard=heard, cancelled=cancelled)
+            self.call(*words, heard=heard, cancelled=cancelled)
         finally:
             self._look()
 
@@ -104,7 +107,7 @@ class Agent:
         """Delete the node's copy of a template; a node that has none has nothing to do."""
         if any(template.id.lower() == template_id.lower() for template in self._templates):
             try:
-                self._call("delete", "--yes", template_id)
+                self.call("delete", "--yes", template_id)
             except AnkaCiError:
                 self._healthy = False
             self._look()
@@ -123,7 +126,7 @@ class Agent:
             free_disk=disk.free,
             anka_disk_usage=self._used,
             capacity=2,
-            running=0,
+            running=self.guests.running,
             ip="127.0.0.1",
             cpu_count=os.cpu_count() or 1,
             ram=8,
@@ -140,24 +143,35 @@ class Agent:
         if self._stopping:
             return
         try:
-            rows = self._call("list") if any(self._home.iterdir()) else []
-            vms = [Vm.read(row) for row in rows or ()]
+            rows: Sequence[Mapping[str, Any]] = (self.call("list") or ()) if any(self._home.iterdir()) else ()
+            vms = [Vm.read(row) for row in rows]
         except (AnkaCiError, OSError, AttributeError, TypeError):
             self._healthy = bool(self._stopping) and self._healthy
             return
-        self._templates = tuple(NodeTemplate(id=vm.id, name=vm.name, tag=vm.tag) for vm in vms)
+        self.guests.saw(rows)
+        # An instance's VM is a clone of a template, and never one itself.
+        templates = [vm for vm in vms if not vm.name.startswith(MANAGED)]
+        self._templates = tuple(NodeTemplate(id=vm.id, name=vm.name, tag=vm.tag) for vm in templates)
         self._used = _used(self._home)
         self._changed = self._clock.now()
         self._healthy = True
 
-    def _call(
+    def tag_of(self, template_id: str) -> str | None:
+        """The tag of a template that the node holds; None when it holds none."""
+        return next((each.tag for each in self._templates if each.id.lower() == template_id.lower()), None)
+
+    def call(
         self, *words: str, heard: Callable[[str, str], None] | None = None, cancelled: Cancelled | None = None
     ) -> Any:
-        env = launcher.environment(self._home, ANKA_PROGRESS="1", ANKA_STANDIN_ARCH=self._arch, **self._sign_in)
-        env["ANKA_REGISTRY"] = self._registry_url
-        argv = [self._anka, "--machine-readable", *words]
+        """Run a command of the stand-in; the body of its reply. ``RefusedError`` with what it says, when it fails."""
+        (anka, *rest), env = self.command(*words, ANKA_PROGRESS="1", **self._sign_in)
         ends = self._stopping if cancelled is None else cancelled  # a flag that is not set yet is false
-        return launcher.run(argv, env, on_line=heard, cancelled=ends, stall=STALL)
+        return launcher.run([anka, "--machine-readable", *rest], env, on_line=heard, cancelled=ends, stall=STALL)
+
+    def command(self, *words: str, **more: str) -> tuple[list[str], dict[str, str]]:
+        """A command of the stand-in on the node's library: its words, and its environment."""
+        env = launcher.environment(self._home, ANKA_STANDIN_ARCH=self._arch, ANKA_REGISTRY=self.registry_url, **more)
+        return [self._anka, *words], env
 
 
 def _used(folder: Path) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.auth import Gate
+from anka_ci.server.call import Call
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.faults import Faults
 from anka_ci.server.oci import Handler, Oci, Routes, aside
@@ -176,3 +177,13 @@ async def _alive(request: web.BaseRequest) -> web.StreamResponse:
 def _hostname(header: str) -> str:
     match = re.fullmatch(r"\[([^\]]+)\](?::\d+)?|([^:]*)(?::\d+)?", header.lower())
     return (match.group(1) or match.group(2) or "") if match else ""
+
+
+def bound(part: object, rows: Iterable[Call], fail_status: int) -> Routes:
+    """The rows of ``server.call`` as routes, each answered by a method of ``part``."""
+
+    def handler(call: Call) -> Callable[[dict[str, Any]], Any]:
+        return lambda given: call.handler(part, call.bind(given))
+
+    calls: Calls = [((call.method,), call.path, handler(call)) for call in rows]
+    return _enveloped(calls, fail_status, null=False)

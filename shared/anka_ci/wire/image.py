@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 from anka_ci.wire.instance import ScriptResult
 
 PENDING, DONE, FAILED = "pending", "done", "error"
@@ -80,6 +80,34 @@ class ImageRequest:
             registry_url=values.text(asked, "RegistryAddr"),
             requested=values.read_time(asked.get("Timestamp")),
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "ImageRequest",
+        {
+            "id": schema.id_of("image"),
+            "status": schema.one_of(PENDING, DONE, FAILED),
+            "error": schema.either(
+                schema.noun("ImageError", {"Message": schema.TEXT, "Type": schema.COUNT}), schema.NULL
+            ),
+            "script_result": schema.either(ScriptResult.SCHEMA, schema.NULL),
+            "request": schema.noun(
+                "ImageOrder",
+                {
+                    "RequestId": schema.id_of("image"),
+                    "Priority": schema.COUNT,
+                    "Timestamp": schema.COUNT,
+                    "ReserveExpiryTimestamp": schema.COUNT,
+                    **dict.fromkeys(("RegistryAddr", "VMID", "InstanceID", "NodeID", "TemplateID"), schema.TEXT),
+                    **dict.fromkeys(("NewTemplateName", "Tag", "Description"), schema.TEXT),
+                    "Suspend": schema.FLAG,
+                    "Script": schema.TEXT,
+                    **dict.fromkeys(("DoSuspendTest", "RevertBeforePush"), schema.FLAG),
+                    "RevertTag": schema.TEXT,
+                    "CancelOnScriptFailure": schema.FLAG,
+                },
+            ),
+        },
+    )
 
     def emit(self) -> dict[str, Any]:
         """The request with its state. ``error`` and ``script_result`` are null when there is none, as documented."""

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 
 SCHEDULING, PULLING, STARTED, STOPPING, STOPPED = "Scheduling", "Pulling", "Started", "Stopping", "Stopped"
 TERMINATING, TERMINATED, ERROR, PUSHING = "Terminating", "Terminated", "Error", "Pushing"
 """The instance states that Anka documents."""
+STATES = (SCHEDULING, PULLING, STARTED, STOPPING, STOPPED, TERMINATING, TERMINATED, ERROR, PUSHING)
 RUNNING = "running"
 """The ``status`` in ``vminfo`` of a VM that runs; others are stopped, suspended, failed and deleted."""
 SSH = 22
+_VM_OPTIONAL = (
+    *("name", "version", "creation_date", "access_date", "start_date", "stop_date", "cpu_cores", "ram", "node_id"),
+    *("host_ip", "ip", "vnc_port", "vnc_connection_string", "vnc_password", "port_forwarding"),
+)
+_INSTANCE_OPTIONAL = (
+    *("message", "tag", "version", "vminfo", "node_id", "group_id", "name", "external_id", "metadata"),
+    *("mac_address", "usb_device", "arch", "startup_script"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +47,11 @@ class PortRule:
             name=values.text(obj, "name", "rule_name", "Name"),
             protocol=values.text(obj, "protocol", default="tcp"),
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "PortRule",
+        {"guest_port": schema.COUNT, "host_port": schema.COUNT, "protocol": schema.TEXT, "name": schema.TEXT},
+    )
 
     def emit(self) -> dict[str, Any]:
         return {
@@ -95,6 +109,30 @@ class VmInfo:
             stopped=values.read_time(obj.get("stop_date")),
         )
 
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "VmInfo",
+        {
+            "uuid": schema.id_of("vm"),
+            "status": schema.one_of(RUNNING, "stopped", "suspended", "failed", "deleted"),
+            "name": schema.TEXT,
+            "version": schema.TEXT,
+            "creation_date": schema.TIME,
+            "access_date": schema.TIME,
+            "start_date": schema.TIME,
+            "stop_date": schema.TIME,
+            "cpu_cores": schema.COUNT,
+            "ram": schema.TEXT,
+            "node_id": schema.id_of("node"),
+            "host_ip": schema.TEXT,
+            "ip": schema.TEXT,
+            "vnc_port": schema.COUNT,
+            "vnc_connection_string": schema.TEXT,
+            "vnc_password": schema.TEXT,
+            "port_forwarding": schema.several(PortRule.SCHEMA),
+        },
+        optional=_VM_OPTIONAL,
+    )
+
     def emit(self) -> dict[str, Any]:
         rules = [rule.emit() for rule in self.port_forwarding]
         return {"uuid": self.uuid, "status": self.status} | _present(
@@ -118,33 +156,45 @@ class VmInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptResult:
-    """What a startup script came to. ``return_code`` is None when it never ended by itself."""
+    """What a monitored script came to. ``return_code`` is -1 when it was ended, after its time or by a signal."""
 
-    return_code: int | None = None
-    errors: str = ""
+    return_code: int = 0
+    errors: tuple[str, ...] = ()
     did_timeout: bool = False
     stdout: str = ""
     stderr: str = ""
 
     @property
     def failed(self) -> bool:
-        return bool(self.return_code) or self.did_timeout or bool(self.errors)
+        return self.return_code != 0 or self.did_timeout or bool(self.errors)
 
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> ScriptResult:
+        errors = obj.get("errors")
         return cls(
-            return_code=values.integer(obj, "return_code"),
-            errors=values.text(obj, "errors"),
+            return_code=values.integer(obj, "return_code") or 0,
+            errors=(errors,) if isinstance(errors, str) and errors else values.names(obj, "errors"),
             did_timeout=obj.get("did_timeout") is True,
             stdout=values.text(obj, "stdout"),
             stderr=values.text(obj, "stderr"),
         )
 
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "ScriptResult",
+        {
+            "return_code": {"type": "integer"},
+            "errors": schema.several(schema.TEXT),
+            "did_timeout": schema.FLAG,
+            "stdout": schema.TEXT,
+            "stderr": schema.TEXT,
+        },
+        optional=("errors",),
+    )
+
     def emit(self) -> dict[str, Any]:
-        """All five keys; without a return code it is -1, as of a process that a signal ended."""
         return {
-            "return_code": -1 if self.return_code is None else self.return_code,
-            "errors": self.errors,
+            "return_code": self.return_code,
+            **_present(errors=list(self.errors)),
             "did_timeout": self.did_timeout,
             "stdout": self.stdout,
             "stderr": self.stderr,
@@ -229,6 +279,39 @@ class Instance:
             updated=values.read_time(inner.get("ts")),
             startup_script=ScriptResult.read(script) if isinstance(script, Mapping) and script else None,
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Instance",
+        {
+            "instance_id": schema.id_of("instance"),
+            "instance_state": schema.one_of(*STATES),
+            "message": schema.TEXT,
+            "anka_registry": schema.TEXT,
+            "vmid": schema.id_of("template"),
+            "tag": schema.TEXT,
+            "version": schema.COUNT,
+            "vminfo": VmInfo.SCHEMA,
+            "node_id": schema.id_of("node"),
+            "ts": schema.TIME,
+            "cr_time": schema.TIME,
+            "progress": schema.SHARE,
+            "vlan": schema.TEXT,
+            "group_id": schema.id_of("group"),
+            "name": schema.TEXT,
+            "external_id": schema.TEXT,
+            "metadata": schema.OPEN,
+            "mac_address": schema.TEXT,
+            "usb_device": schema.TEXT,
+            "arch": schema.one_of("amd64", "arm64"),
+            "startup_script": ScriptResult.SCHEMA,
+        },
+        optional=_INSTANCE_OPTIONAL,
+    )
+    ROW: ClassVar[schema.Schema] = schema.noun(
+        "InstanceRow",
+        {"instance_id": schema.id_of("instance"), "external_id": schema.TEXT, "name": schema.TEXT, "vm": SCHEMA},
+        optional=("external_id", "name"),
+    )
 
     def emit(self) -> dict[str, Any]:
         """The bare inner object, as ``GET ?id=`` answers it. Only ``vlan`` and the registry are there when empty."""

@@ -1,0 +1,183 @@
+"""What the REST calls are made of: one row per operation. Routing and the OpenAPI description both come from the rows.
+
+To add calls, write a class whose methods take the bound ``Parameters`` and give the envelope's body (None for none,
+``Told`` for a message beside it), or raise ``RefusedError``; write the rows below it, as ``CALLS``; and name class and
+rows in ``server.table``. The object itself is made in ``server.app``. A row binds its parameters before the method is
+called: every spelling arrives under the documented name in lower case, with the declared type; what was given but empty
+is absent. Nothing here knows HTTP, so that the description needs no server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from anka_ci.errors import RefusedError
+from anka_ci.wire import schema
+from anka_ci.wire.schema import Schema
+
+Parameters = Mapping[str, Any]
+"""Query and body together, keys in lower case; what was given but empty is absent, and named under ``EMPTY``."""
+EMPTY = "EMPTY"
+"""No parameter: those are in lower case."""
+Type = Literal["text", "number", "flag", "texts", "object", "objects"]
+Place = Literal["query", "body", "both"]
+MOST = 999_999_999
+
+
+@dataclass(frozen=True)
+class Told:
+    """A success without a body that has something to say."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its documented ``name``, and its further ``spellings``; letter case never matters.
+
+    ``place`` is where it is documented to be; the server reads it from query and body alike. ``form`` is the schema's
+    ``format`` of a text, such as ``template-id``. A number lies between ``least`` and ``most``, and may be a text, as
+    a flag may; ``texts`` may be one text. A required one that is missing, null or empty is refused.
+    """
+
+    name: str
+    help: str
+    type: Type = "text"
+    place: Place = "query"
+    required: bool = False
+    spellings: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    form: str = ""
+    least: int = 0
+    most: int = MOST
+
+    def read(self, given: Parameters) -> Any:
+        """The value, checked; None when it was not given. ``RefusedError`` for a value that cannot be."""
+        names = [name.lower() for name in (self.name, *self.spellings)]
+        values = [given[name] for name in names if name in given]
+        if len({_comparable(value) for value in values}) > 1:
+            raise RefusedError(f"{' and '.join(name for name in names if name in given)} contradict each other")
+        if not values:
+            if self.required:
+                raise RefusedError(f"{self.name} is missing")
+            return None
+        return self._checked(values[0])
+
+    def _checked(self, value: Any) -> Any:
+        shown = str(value)[:100]
+        if self.type == "number":
+            if isinstance(value, (bool, float)) or not re.fullmatch(r"[0-9]{1,9}", str(value)):
+                raise RefusedError(f"{self.name} {shown!r} is no number from {self.least} on")
+            if not self.least <= int(value) <= self.most:
+                raise RefusedError(f"{self.name} {shown} is not between {self.least} and {self.most}")
+            return int(value)
+        if self.type == "flag":
+            found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+            if found is None:
+                raise RefusedError(f"{self.name} {shown!r} is neither true nor false")
+            return found
+        if self.type == "texts":
+            found_texts = [value] if isinstance(value, str) else value
+            if not isinstance(found_texts, list) or not all(isinstance(item, str) and item for item in found_texts):
+                raise RefusedError(f"{self.name} has to be a list of texts")
+            return found_texts
+        if self.type == "object" and not isinstance(value, dict):
+            raise RefusedError(f"{self.name} has to be an object")
+        if self.type == "objects" and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+            raise RefusedError(f"{self.name} has to be a list of objects")
+        if self.type == "text" and not isinstance(value, str):
+            raise RefusedError(f"{self.name} has to be a text")
+        if self.choices and value not in self.choices:
+            raise RefusedError(f"{self.name} {shown!r} has to be {' or '.join(self.choices)}")
+        return value
+
+    @property
+    def schema(self) -> Schema:
+        """What a well-behaved client sends."""
+        if self.choices:
+            return schema.one_of(*self.choices)
+        if self.form:
+            return {"type": "string", "minLength": 1, "format": self.form}
+        return {
+            "text": schema.TEXT,
+            "number": {"type": "integer", "minimum": self.least, "maximum": self.most},
+            "flag": schema.FLAG,
+            "texts": schema.several({"type": "string", "minLength": 1}),
+            "object": schema.OPEN,
+            "objects": schema.several(schema.OPEN),
+        }[self.type]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation. ``handler`` is a method, not bound; the first sentence of its docstring is the summary.
+
+    ``also`` are further paths that answer alike. ``answers`` is the schema of the envelope's body; None: there is none,
+    and the key is then null (``null``, the registry's way) or absent (the controller's). ``bare`` calls answer without
+    an envelope, a text as text and anything else as JSON, but for failures. ``open`` ones need no signing in.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    handler: Callable[[Any, Parameters], Any]
+    id: str
+    parameters: tuple[Parameter, ...] = ()
+    answers: Schema | None = None
+    also: tuple[str, ...] = ()
+    null: bool = False
+    bare: bool = False
+    open: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path, *self.also)
+
+    @property
+    def summary(self) -> str:
+        return (self.handler.__doc__ or self.id).strip().split("\n")[0]
+
+    def bind(self, given: Parameters) -> dict[str, Any]:
+        """The parameters as the handler gets them; ``RefusedError`` for the first that cannot be."""
+        found = dict(given)
+        for parameter in self.parameters:
+            value = parameter.read(given)
+            if value is not None:
+                found[parameter.name.lower()] = value
+        return found
+
+
+def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, Any]:
+    """Query and JSON body as one mapping; ``RefusedError`` for malformed JSON and for two values that disagree."""
+    found: dict[str, Any] = {}
+    body: object = {}
+    query = list(query)
+    if content.strip():
+        try:
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            raise RefusedError("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise RefusedError("the body is no JSON object")
+    try:  # half of a surrogate pair cannot be kept, searched or sent back
+        json.dumps([query, body], ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise RefusedError("the request holds text that is not Unicode") from None
+    for key, value in [*query, *body.items()]:
+        name = key.lower()
+        if value is None or (value == "" and name != "info"):
+            if value == "":
+                found.setdefault(EMPTY, []).append(name)
+            continue
+        if name in found and _comparable(found[name]) != _comparable(value):
+            raise RefusedError(f"two values for {key}")
+        found[name] = value
+    return found
+
+
+def _comparable(value: Any) -> str:
+    """The same for a number or a flag and for the text of it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

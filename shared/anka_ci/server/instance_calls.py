@@ -1,0 +1,348 @@
+"""The controller's calls for instances and save-image requests, and their rows.
+
+Wire behaviour: https://docs.veertu.com/anka/anka-build-cloud/working-with-controller-and-api/ ("VM Instance", "Save
+Image"). Options that concern macOS or virtual hardware are checked, and mean nothing to a stand-in's guest.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.errors import NotFoundError, RefusedError
+from anka_ci.server.call import Call, Parameter, Parameters
+from anka_ci.server.controller import not_found
+from anka_ci.server.placement import chain
+from anka_ci.server.record import DELETE, STOP, Order
+from anka_ci.server.registry import UNKNOWN_TEMPLATE, pick
+from anka_ci.wire import schema, values
+from anka_ci.wire.image import PENDING, ImageRequest
+from anka_ci.wire.instance import SCHEDULING, Instance, PortRule
+from anka_ci.wire.template import Template, Version
+
+if TYPE_CHECKING:
+    from anka_ci.server.fleet import Fleet
+    from anka_ci.server.images import Images
+    from anka_ci.server.instances import Instances
+    from anka_ci.server.state import State
+
+MOST = 100
+"""Instances that one call may start; Anka documents no limit."""
+
+
+class InstanceCalls:
+    """The calls over ``instances`` and ``images``; templates are those of ``state``, nodes and groups of ``fleet``."""
+
+    def __init__(self, state: State, fleet: Fleet, instances: Instances, images: Images) -> None:
+        self._state, self._fleet, self._instances, self._images = state, fleet, instances, images
+
+    def start(self, given: Parameters) -> Any:
+        """Start instances of a template.
+
+        The ids, as many as ``count``. It is not waited for; without a tag it is the newest version.
+        """
+        template = self._template(given["vmid"])
+        version = pick(template, given.get("tag"), given.get("version"))
+        config = self._state.config(template, version)
+        node_id, group_id = given.get("node_id", ""), given.get("group_id", "")
+        self._check_place(node_id, group_id)
+        _base64(given, "startup_script")
+        _disk(given.get("disk", {}))
+        mac = given.get("mac_address", "")
+        if mac and not re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", mac):
+            raise RefusedError(f"mac_address {mac[:100]!r} is none; it has six pairs of digits with ':' between them")
+        override = given.get("port_forwarding_override")
+        pattern = Instance(
+            id="",
+            state=SCHEDULING,
+            template_id=template.id,
+            tag=version.tag,
+            version=version.number,
+            group_id=group_id,
+            name=given.get("name", ""),
+            external_id=given.get("external_id", ""),
+            metadata=given.get("metadata", {}),
+            arch=version.arch or template.arch,
+            mac_address=mac.upper(),
+            vlan=str(given.get("vlan_tag", "")),
+            usb_device=given.get("usb_device", ""),
+        )
+        order = Order(
+            priority=given.get("priority", 1000),
+            node_id=node_id,
+            group_id=group_id,
+            script=given.get("startup_script", ""),
+            monitored=given.get("script_monitoring", False),
+            timeout=given.get("script_timeout", 90),
+            on_failure=given.get("script_fail_handler", STOP),
+            name_template=given.get("name_template", ""),
+            template_name=template.name,
+            cores=given.get("vcpu") or _cores(config),
+            ram=_megabytes(given["vram"]) if given.get("vram") else str(config.get("ram", "")),
+            rules=_rules_of(config) if override is None else _rules(override),
+        )
+        values.check_name(order.vm_name(replace(pattern, id="0" * 36, node_id=node_id or "node"), 0.0))
+        return self._instances.create(pattern, order, given.get("count", 1))
+
+    def instances(self, given: Parameters) -> Any:
+        """Every instance; with ``id`` the bare one."""
+        if "id" not in given:
+            return [instance.emit_row() for instance in self._instances.all()]
+        with not_found():
+            return self._instances.get(given["id"]).emit()
+
+    def update(self, given: Parameters) -> Any:
+        """Change what an instance is called; what is left out stays as it is."""
+        changes = {key: given[key] for key in ("name", "external_id", "metadata") if key in given}
+        with not_found():
+            self._instances.update(given["id"], **changes)
+
+    def terminate(self, given: Parameters) -> Any:
+        """End an instance and remove its VM; it is not waited for."""
+        with not_found():
+            self._instances.terminate(given["id"])
+
+    def restart(self, given: Parameters) -> Any:
+        """Restart an instance's VM (since 1.44); it is over when the start date has changed."""
+        changes = {"usb_device": given["usb_device"]} if "usb_device" in given else {}
+        with not_found():
+            self._instances.restart(given["instance_id"], **changes)
+
+    def save(self, given: Parameters) -> Any:
+        """Save a running instance as a new tag, or as a new template.
+
+        The instance is ended when that is done, and runs on when it fails.
+        """
+        target, name = given.get("target_vm_id"), given.get("new_template_name")
+        if (target is None) == (name is None):
+            raise RefusedError("one of target_vm_id and new_template_name is needed, and only one")
+        tag = values.check_tag(given["tag"])
+        _base64(given, "script")
+        reverted = None
+        if target is not None:
+            template = self._template(target)
+            reverted = _reverted(template, given) if given.get("revert_before_push") else None
+            kept = [each.tag for each in template.versions or () if not reverted or each.number < reverted.number]
+            if tag in kept:
+                raise RefusedError(f"{tag}: tag already exists")
+        wanted = ImageRequest(
+            id="",
+            status=PENDING,
+            instance_id=given["id"],
+            template_id=template.id if target is not None else "",
+            new_template=values.check_name(name) if name is not None else "",
+            tag=tag,
+            description=given.get("description", ""),
+            suspend=given.get("suspend", True),
+            script=given.get("script", ""),
+            suspend_test=given.get("do_suspend_sanity_test", False),
+            revert=given.get("revert_before_push", False),
+            revert_tag=given.get("revert_tag", ""),
+            cancel_on_script_failure=given.get("cancel_on_script_failure", False),
+        )
+        with not_found():
+            return {"request_id": self._images.save(wanted, (template, reverted) if reverted else None)}
+
+    def images(self, given: Parameters) -> Any:
+        """Every save-image request; with ``id`` that one."""
+        if "id" not in given:
+            return [request.emit() for request in self._images.all()]
+        with not_found():
+            return self._images.get(given["id"]).emit()
+
+    def _template(self, template_id: str) -> Template:
+        try:
+            return self._state.template(template_id)
+        except NotFoundError:
+            raise RefusedError(UNKNOWN_TEMPLATE) from None
+
+    def _check_place(self, node_id: str, group_id: str) -> None:
+        groups = self._fleet.groups()
+        if group_id and group_id not in {group.id for group in groups}:
+            raise RefusedError(f"Not found: group {group_id}")
+        if node_id:
+            with not_found():
+                node = self._fleet.node(node_id)
+            allowed = chain(group_id, groups)
+            if group_id and not any(group.id in allowed for group in node.groups):
+                raise RefusedError(f"the node {node_id} is not in the group {group_id}, so that it could never start")
+
+
+def _reverted(template: Template, given: Parameters) -> Version | None:
+    """The version that a save reverts first; an unknown tag is skipped, unlike at a plain revert."""
+    tag = given.get("revert_tag")
+    found = template.newest if tag is None else next((e for e in template.versions or () if e.tag == tag), None)
+    if found is not None and found.number == 0:
+        raise RefusedError(
+            f"reverting {found.tag} would remove the template {template.name} before anything is pushed to it"
+        )
+    return found
+
+
+def _base64(given: Parameters, key: str) -> None:
+    try:
+        base64.b64decode("".join(given.get(key, "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise RefusedError(f"{key} is not base64") from None
+
+
+def _disk(disk: Mapping[str, Any]) -> None:
+    size = disk.get("size")
+    if size not in (None, "") and not (isinstance(size, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?[TGMK]B?", size)):
+        raise RefusedError(f"disk.size {str(size)[:100]!r} is no size such as 256G")
+    if not isinstance(disk.get("skip_container_resize") or False, bool):
+        raise RefusedError("disk.skip_container_resize is neither true nor false")
+
+
+def _rules(override: Sequence[Mapping[str, Any]]) -> tuple[PortRule, ...]:
+    """The rules of a request, whose ports may be texts."""
+    found = []
+    for rule in override:
+        name, guest, host = rule.get("name"), values.integer(rule, "guest_port"), rule.get("host_port")
+        if not isinstance(name, str) or not name:
+            raise RefusedError("port_forwarding_override: a rule without name")
+        port = 0 if host in (None, "") else values.integer(rule, "host_port")
+        if guest is None or not 0 < guest < 65536 or port is None or not 0 <= port < 65536:
+            raise RefusedError(f"port_forwarding_override: {name[:100]!r} has a port that is none")
+        found.append(PortRule(guest_port=guest, host_port=port, name=name))
+    return tuple(found)
+
+
+def _rules_of(config: Mapping[str, Any]) -> tuple[PortRule, ...]:
+    """The rules that a template's configuration has."""
+    cards = config.get("network_cards")
+    found: list[Any] = []
+    for card in cards if isinstance(cards, list) else ():
+        rules = card.get("port_forwarding_rules") if isinstance(card, Mapping) else None
+        found += rules if isinstance(rules, list) else []
+    read = [PortRule.read(rule) for rule in found if isinstance(rule, Mapping)]
+    return tuple(rule for rule in read if 0 < rule.guest_port < 65536 and 0 <= rule.host_port < 65536)
+
+
+def _cores(config: Mapping[str, Any]) -> int:
+    cpu = config.get("cpu")
+    return max(0, values.integer(cpu, "cores") or 0) if isinstance(cpu, Mapping) else 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count}M" if count % 1024 else f"{count // 1024}G"
+
+
+_ID = Parameter("id", "Id of an instance.", form="instance-id", required=True)
+_NAMES = (
+    Parameter("name", "Name of the instance; several may have the same.", place="body"),
+    Parameter("external_id", "What another system calls it; several may have the same.", place="body"),
+    Parameter("metadata", "Further facts about it, as an object.", "object", "body"),
+)
+_START = (
+    Parameter("vmid", "Id of a template.", place="body", required=True, form="template-id"),
+    Parameter("tag", "Tag of a version; the newest version when left out.", place="body", form="tag"),
+    Parameter("version", "Number of a version; has to be the tag's if both are given.", "number", "body"),
+    *_NAMES,
+    Parameter("count", "How many to start.", "number", "body", least=1, most=MOST),
+    Parameter("node_id", "Id of the node that is to run it.", place="body", form="node-id"),
+    Parameter("group_id", "Id of the group whose nodes may run it.", place="body", form="group-id"),
+    Parameter("group", "Permission group; there are none here, so it is ignored.", place="body"),
+    Parameter(
+        "priority",
+        "Who is first; lower is sooner.",
+        "number",
+        "body",
+        least=1,
+        most=10_000,
+    ),
+    Parameter("startup_script", "Script that a shell in the guest is fed with, as base64.", place="body"),
+    Parameter("startup_script_condition", "0: when the network is up; 1: at boot.", "number", "body", most=1),
+    Parameter("script_monitoring", "Whether it is started only when the script has succeeded.", "flag", "body"),
+    Parameter("script_timeout", "Seconds after which a monitored script has failed.", "number", "body", least=1),
+    Parameter(
+        "script_fail_handler",
+        "What a failed script does to the VM; 0: stopped, 1: kept, 2: deleted.",
+        "number",
+        "body",
+        most=DELETE,
+    ),
+    Parameter(
+        "name_template",
+        "Name of the VM; may hold $template_name, $template_id, $instance_id, $node_id, $node_name and $ts.",
+        place="body",
+    ),
+    Parameter("usb_device", "Name of a USB device; there are none here.", place="body"),
+    Parameter("vcpu", "Cores that are told of the VM.", "number", "body", least=1, most=1024),
+    Parameter("vram", "Memory that is told of the VM, in MB.", "number", "body", least=1, most=1 << 24),
+    Parameter("mac_address", "MAC address that is told of the VM.", place="body"),
+    Parameter("vlan_tag", "VLAN that is told of the VM.", "number", "body", most=4094),
+    Parameter("video_controller", "Display controller.", place="body", choices=("fbuf", "pg")),
+    Parameter("hvapic", "Interrupt controller.", place="body", choices=("forceOn", "forceOff")),
+    Parameter("csr_active_config", "System integrity protection.", place="body", choices=("forceOn",)),
+    Parameter("network_local", "Whether guests see one another.", place="body", choices=("forceOn", "forceOff")),
+    Parameter("hw_serial", "Serial number.", place="body"),
+    Parameter("hw_uuid", "Hardware UUID.", place="body"),
+    Parameter(
+        "port_forwarding_override",
+        "Rules in place of the template's: name, guest_port, host_port, host_ip.",
+        "objects",
+        "body",
+    ),
+    Parameter("network_mode", "Kind of network.", place="body"),
+    Parameter("disk", "Size of the disk: size, skip_container_resize.", "object", "body"),
+    Parameter("vnc_password", "Password for VNC, which guests here do not have.", place="body"),
+)
+_SAVE = (
+    replace(_ID, place="body"),
+    Parameter("tag", "Tag of the new version.", place="body", required=True),
+    Parameter("target_vm_id", "Id of the template that gets the version.", place="body", form="template-id"),
+    Parameter("new_template_name", "Name of a template to be made.", place="body"),
+    Parameter("description", "What the version is for.", place="body"),
+    Parameter("suspend", "Whether the VM is suspended, not stopped.", "flag", "body"),
+    Parameter("script", "Script that runs in the guest before, as base64.", place="body"),
+    Parameter("revert_before_push", "Whether the target is reverted before.", "flag", "body"),
+    Parameter("revert_tag", "Tag to revert; the newest when left out. One that is not there is skipped.", place="body"),
+    Parameter("do_suspend_sanity_test", "Whether suspending is tried before; it always works here.", "flag", "body"),
+    Parameter("cancel_on_script_failure", "Whether nothing is pushed when the script fails.", "flag", "body"),
+)
+_C = InstanceCalls
+CALLS = (
+    Call("POST", "/api/v1/vm", _C.start, "startInstances", _START, schema.several(schema.id_of("instance"))),
+    Call(
+        "GET",
+        "/api/v1/vm",
+        _C.instances,
+        "instances",
+        (replace(_ID, required=False),),
+        schema.either(schema.several(Instance.ROW), Instance.SCHEMA),
+    ),
+    Call("PUT", "/api/v1/vm", _C.update, "updateInstance", (_ID, *_NAMES)),
+    Call("DELETE", "/api/v1/vm", _C.terminate, "terminateInstance", (replace(_ID, place="body"),)),
+    Call(
+        "POST",
+        "/api/v1/rpc/vm/restart",
+        _C.restart,
+        "restartInstance",
+        (
+            replace(_ID, name="instance_id", place="body"),
+            Parameter("usb_device", "Name of a USB device; there are none here.", place="body"),
+            Parameter("vnc_password", "Password for VNC, which guests here do not have.", place="body"),
+        ),
+    ),
+    Call(
+        "POST",
+        "/api/v1/image",
+        _C.save,
+        "saveImage",
+        _SAVE,
+        schema.noun("ImageId", {"request_id": schema.id_of("image")}),
+    ),
+    Call(
+        "GET",
+        "/api/v1/image",
+        _C.images,
+        "images",
+        (Parameter("id", "Id of a save-image request.", form="image-id"),),
+        schema.either(schema.several(ImageRequest.SCHEMA), ImageRequest.SCHEMA),
+    ),
+)

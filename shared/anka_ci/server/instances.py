@@ -1,0 +1,222 @@
+"""Instances: VMs that the controller starts from templates on the fleet's nodes, and their whole life.
+
+``Scheduling`` until a node takes it and its VM runs (with a monitored startup script: until that has succeeded),
+``Pulling`` while the node fetches the tag, ``Started``, and after a DELETE ``Terminating`` and ``Terminated``. What a
+node's VM does is ``server.guests``. A distribution holds nobody up here: what a node has it clones at once. A VM ends
+with its server: after a restart such an instance is ``Stopped``, one that waited waits again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.clock import Clock
+from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError
+from anka_ci.server.ledger import GONE, Ledger
+from anka_ci.server.lives import Lives
+from anka_ci.server.placement import choose
+from anka_ci.server.record import Order, Record
+from anka_ci.server.workers import Workers
+from anka_ci.wire.instance import (
+    ERROR,
+    PULLING,
+    PUSHING,
+    RUNNING,
+    SCHEDULING,
+    STARTED,
+    STOPPED,
+    STOPPING,
+    TERMINATING,
+    Instance,
+    ScriptResult,
+)
+
+if TYPE_CHECKING:
+    from anka_ci.server.agents import Agents
+    from anka_ci.server.fleet import Fleet
+    from anka_ci.server.node import Agent
+    from anka_ci.server.virtual import VirtualNodes
+
+NO_SCRIPTS = "scripts are not run here: start the server with --run-guests to allow it (they run on this machine)"
+ENDED_BY_US = "instance terminated by controller"
+WITH_SERVER = "the VM was stopped together with the server"
+
+
+class Instances:
+    """The instances of one ``fleet``, kept in ``ledger``, on its nodes that really run VMs and on the virtual ones.
+
+    ``run_guests``: whether scripts may run on this machine. Methods may be called from any thread. ``NotFoundError``
+    for an unknown instance, and ``RefusedError`` for what its state does not allow.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fleet: Fleet,
+        agents: Agents,
+        virtual: VirtualNodes,
+        *,
+        clock: Clock,
+        run_guests: bool,
+        registry_url: Callable[[], str],
+    ) -> None:
+        self._ledger, self._fleet, self._agents, self._virtual, self._clock = ledger, fleet, agents, virtual, clock
+        self.run_guests = run_guests
+        self._registry_url = registry_url
+        self.workers = Workers()
+        self._lives = Lives(ledger, fleet, self.workers, clock=clock, freed=self._place)
+
+    def start(self) -> None:
+        """Put right what an earlier server left: its VMs are stopped, what was ending ends, what waited waits on."""
+        for record in self._ledger.all():
+            self._restore(record)
+        known = [record.uuid for record in self._ledger.all() if record.uuid]
+        for name in self._agents.names:
+            self._agents.agent(name).guests.sweep(known)
+        for record in self._ledger.all():
+            if record.instance.state == TERMINATING and record.ended is None:
+                self._finish(record)
+        self._place()
+
+    def stop(self) -> None:
+        """End what is being done, and stop the VMs; the next server says so of them."""
+        self.workers.stop("the server stops")
+        stopping = Workers()
+        for name in self._agents.names:
+            guests = self._agents.agent(name).guests
+            if guests.running:
+                stopping.do(name, lambda _, guests=guests: guests.stop_all())  # type: ignore[misc]
+        for name in self._agents.names:
+            stopping.wait(name)
+
+    def all(self) -> list[Instance]:
+        """Every instance, in the order of their starts."""
+        self._place()
+        return [record.instance for record in self._ledger.all()]
+
+    def get(self, instance_id: str) -> Instance:
+        self._place()
+        return self._ledger.get(instance_id).instance
+
+    def create(self, pattern: Instance, order: Order, count: int = 1) -> list[str]:
+        """Start instances like ``pattern``, each with an id of its own; the ids."""
+        now, ids = self._clock.now(), [str(uuid.uuid4()) for _ in range(count)]
+        url = self._registry_url()
+        for instance_id in ids:
+            instance = replace(pattern, id=instance_id, state=SCHEDULING, registry_url=url, created=now, updated=now)
+            self._ledger.put(Record(instance=instance, order=order))
+        self._place()
+        return ids
+
+    def update(self, instance_id: str, **changes: Any) -> None:
+        """Change ``name``, ``external_id`` or ``metadata``."""
+        self._ledger.get(instance_id)
+        self._ledger.change(instance_id, **changes)
+
+    def terminate(self, instance_id: str) -> None:
+        """End an instance, whatever it does; what has ended already stays as it is."""
+        with self._ledger.lock:
+            record = self._ledger.get(instance_id)
+            if record.instance.state in GONE:
+                return
+            # One that never had a node is not shown as terminated: it only goes, after the same time.
+            ended = self._clock.now() if record.waits else None
+            record = self._ledger.change(instance_id, state=TERMINATING, progress=0.0, message=ENDED_BY_US, ended=ended)
+        if ended is None:
+            self._finish(record)
+
+    def agent_of(self, record: Record) -> Agent | None:
+        """What runs an instance's VM; None while no node does, or a virtual one."""
+        name = record.instance.node_id
+        return self._agents.agent(name) if name in self._agents.names else None
+
+    def restart(self, instance_id: str, **changes: Any) -> None:
+        """Stop and start an instance's VM (since 1.44); it is not waited for. It stays ``Started`` all the while."""
+        with self._ledger.lock:
+            record = self._ledger.get(instance_id)
+            vm = record.instance.vm
+            if record.instance.state != STARTED or vm is None:
+                raise RefusedError(f"the instance is {record.instance.state}; only a started one is restarted")
+            message = 'Unexpected VM state: "stopped"'
+            self._ledger.change(instance_id, vm=replace(vm, status="stopped"), message=message, **changes)
+        agent = self.agent_of(record)
+        self.workers.do(instance_id, lambda _: self._lives.start_again(record, agent))
+
+    # where they run
+
+    def _place(self) -> None:
+        """Give nodes to the instances that wait: the most urgent first, then the oldest."""
+        with self._ledger.lock:
+            for record in self._ledger.all():
+                self._follow(record)
+            records = self._ledger.all()
+            waiting = sorted((record for record in records if record.waits), key=lambda each: each.order.priority)
+            if not waiting:
+                return
+            nodes, groups = self._fleet.nodes(), self._fleet.groups()
+            taken = Counter(record.instance.node_id for record in records if record.seated)
+            for record in waiting:
+                node = choose(record, nodes, groups, taken)
+                if node is not None:
+                    taken[node.id] += 1
+                    self._put(self._ledger.change(record.instance.id, node_id=node.id))
+
+    def _put(self, record: Record) -> None:
+        """Have the node that was chosen start an instance."""
+        instance, agent = record.instance, self.agent_of(record)
+        if agent is None:
+            try:
+                self._virtual.place(instance.id, instance.node_id, instance.template_id, instance.tag)
+            except AnkaCiError as error:  # it has gone from the registry since
+                self._ledger.change(instance.id, state=ERROR, message=error.message)
+        elif record.order.script and not self.run_guests:
+            order = replace(record.order, script="")
+            self._ledger.change(instance.id, state=ERROR, message=NO_SCRIPTS, order=order)
+        else:
+            self.workers.do(instance.id, lambda cancelled: self._lives.bring_up(record, agent, cancelled))
+
+    def _follow(self, record: Record) -> None:
+        """Note what a virtual node has made of an instance by now; it runs no script, and each succeeds."""
+        instance = record.instance
+        if instance.state not in (SCHEDULING, PULLING) or instance.node_id not in self._virtual.names:
+            return
+        placed = self._virtual.placed(instance.id)
+        if placed.state == "started":
+            vm = self._lives.vm(record, instance.id, started=placed.started_at)
+            result = ScriptResult() if record.order.monitored and record.order.script else None
+            order = replace(record.order, script="")
+            self._ledger.change(
+                instance.id, state=STARTED, progress=0.0, vm=vm, startup_script=result, order=order, uuid=vm.uuid
+            )
+        elif placed.state == "failed":
+            self._ledger.change(instance.id, state=ERROR, progress=0.0, message=placed.error)
+        else:
+            self._ledger.change(instance.id, keep=False, state=PULLING, progress=placed.progress)
+
+    def _finish(self, record: Record) -> None:
+        if record.instance.node_id in self._virtual.names:
+            with contextlib.suppress(NotFoundError):
+                self._virtual.free(record.instance.id)
+        agent = self.agent_of(record)
+        self.workers.do(record.instance.id, lambda _: self._lives.end(record, agent))
+
+    def _restore(self, record: Record) -> None:
+        """What an instance is when a server starts that has not started it. A virtual node has gone on meanwhile."""
+        instance, id_ = record.instance, record.instance.id
+        vm = replace(instance.vm, status="stopped", stopped=self._clock.now()) if instance.vm else None
+        if instance.state in GONE or instance.node_id in self._virtual.names:
+            return
+        if instance.node_id and instance.node_id not in self._agents.names:
+            message = f"the node {instance.node_id} is gone"
+            self._ledger.change(id_, state=ERROR, message=message, vm=None, uuid="", node_id="")
+        elif instance.state in (SCHEDULING, PULLING):
+            self._ledger.change(id_, state=SCHEDULING, progress=0.0, node_id="", uuid="")
+        elif instance.state in (STARTED, STOPPING, PUSHING):
+            self._ledger.change(id_, state=STOPPED, message=WITH_SERVER, vm=vm)
+        elif instance.vm is not None and instance.vm.status == RUNNING:
+            self._ledger.change(id_, vm=vm)
