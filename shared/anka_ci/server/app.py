@@ -23,11 +23,12 @@ from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.server import auth as signing
-from anka_ci.server import instance_calls, launcher, routes
+from anka_ci.server import launcher, routes
 from anka_ci.server.agents import Agents
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.faults import TEMPLATES_SINCE, Faults
 from anka_ci.server.fleet import Fleet
+from anka_ci.server.health import HealthCalls
 from anka_ci.server.images import Images
 from anka_ci.server.instance_calls import InstanceCalls
 from anka_ci.server.instances import Instances
@@ -221,10 +222,9 @@ class Server:
         images = Images(state, ledger, instances, state.revert, clock=self._clock)
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
-        first = routes.controller(calls, rest, self._fail_status)
-        part = InstanceCalls(state, fleet, instances, images)
-        first = [*first, *routes.bound(part, instance_calls.CALLS, self._fail_status)]
-        second = routes.registry(rest, Oci(state), Uploads(state), self._fail_status)
+        parts = (calls, rest, InstanceCalls(state, fleet, instances, images), HealthCalls())
+        first = routes.controller(parts, self._fail_status)
+        second = routes.registry(parts, Oci(state), Uploads(state), self._fail_status)
         if self._registry_port is None:
             both = first + second
             self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, gate)

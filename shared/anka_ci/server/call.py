@@ -98,15 +98,14 @@ class Parameter:
     @property
     def schema(self) -> Schema:
         """What a well-behaved client sends."""
-        if self.choices:
-            return schema.one_of(*self.choices)
+        text: Schema = schema.one_of(*self.choices) if self.choices else schema.TEXT
         if self.form:
-            return {"type": "string", "minLength": 1, "format": self.form}
+            text = {"type": "string", "minLength": 1, "format": self.form}
         return {
-            "text": schema.TEXT,
+            "text": text,
             "number": {"type": "integer", "minimum": self.least, "maximum": self.most},
             "flag": schema.FLAG,
-            "texts": schema.several({"type": "string", "minLength": 1}),
+            "texts": schema.several({"minLength": 1, **text}),
             "object": schema.OPEN,
             "objects": schema.several(schema.OPEN),
         }[self.type]

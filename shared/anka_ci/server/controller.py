@@ -7,19 +7,21 @@ https://docs.veertu.com/anka/anka-build-cloud/working-with-controller-and-api/ a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError
-from anka_ci.server.registry import UNKNOWN_TEMPLATE, number, pick
+from anka_ci.server.call import Call, Parameter, Parameters
+from anka_ci.server.registry import UNKNOWN_TEMPLATE, pick
+from anka_ci.wire import schema
+from anka_ci.wire.distribution import Distribution
+from anka_ci.wire.node import Group, Node
 from anka_ci.wire.server_status import ServerStatus
 
 if TYPE_CHECKING:
     from anka_ci.server.fleet import Fleet
-    from anka_ci.server.registry import Parameters
     from anka_ci.server.state import State
-
-Call = Callable[["Parameters"], Any]
 
 
 class ControllerCalls:
@@ -34,24 +36,8 @@ class ControllerCalls:
         self._version = version
         self._registry_url = registry_url
 
-    def routes(self) -> list[tuple[tuple[str, ...], str, Call]]:
-        """Methods, pattern of the path, call. A body of None means: no ``body`` in the envelope."""
-        return [
-            (("GET",), r"/api/v1/status", self.status),
-            (("GET",), r"/api/v1/node", self.nodes),
-            (("POST",), r"/api/v1/node/group", self.join),
-            (("DELETE",), r"/api/v1/node/group", self.leave),
-            (("GET",), r"/api/v1/group", self.groups),
-            (("POST",), r"/api/v1/group", self.add_group),
-            (("PUT",), r"/api/v1/group", self.change_group),
-            (("DELETE",), r"/api/v1/group", self.delete_group),
-            (("POST",), r"/api/v1/registry/vm/distribute", self.distribute),
-            (("GET",), r"/api/v1/registry/vm/distribute", self.distributions),
-            (("DELETE",), r"/api/v1/registry/vm/distribute", self.cancel),
-            (("DELETE",), r"/api/v1/registry/vm/remove", self.remove),
-        ]
-
     def status(self, given: Parameters) -> Any:
+        """What the controller says of itself and its registry."""
         return ServerStatus(
             status="Running",
             version=self._version,
@@ -64,49 +50,58 @@ class ControllerCalls:
         """Every node; with ``id`` a list of that one (since 1.32)."""
         if "id" not in given:
             return [node.emit() for node in self._fleet.nodes()]
-        with _not_found():
-            return [self._fleet.node(_text(given, "id")).emit()]
+        with not_found():
+            return [self._fleet.node(given["id"]).emit()]
 
     def groups(self, given: Parameters) -> Any:
+        """Every group of nodes."""
         return [group.emit() for group in self._fleet.groups()]
 
     def add_group(self, given: Parameters) -> Any:
-        name, description = _text(given, "name"), _optional(given, "description") or ""
-        with _not_found():
-            return self._fleet.add_group(name, description, _optional(given, "fallback_group_id")).emit()
+        """Make a group of nodes."""
+        with not_found():
+            return self._fleet.add_group(
+                given["name"], given.get("description", ""), given.get("fallback_group_id")
+            ).emit()
 
     def change_group(self, given: Parameters) -> Any:
-        changes = {key: _text(given, key) for key in ("name", "description", "fallback_group_id") if key in given}
-        with _not_found():
-            self._fleet.change_group(_text(given, "id"), **changes)
+        """Change a group; what is left out stays as it is."""
+        changes = {key: given[key] for key in ("name", "description", "fallback_group_id") if key in given}
+        with not_found():
+            self._fleet.change_group(given["id"], **changes)
 
     def delete_group(self, given: Parameters) -> Any:
-        with _not_found():
-            self._fleet.delete_group(_text(given, "id"))
+        """Remove a group; its nodes stay."""
+        with not_found():
+            self._fleet.delete_group(given["id"])
 
     def join(self, given: Parameters) -> Any:
-        with _not_found():
-            self._fleet.regroup(_texts(given, "group_ids"), _texts(given, "node_ids"), member=True)
+        """Put nodes into groups."""
+        with not_found():
+            self._fleet.regroup(given["group_ids"], given["node_ids"], member=True)
 
     def leave(self, given: Parameters) -> Any:
-        with _not_found():
-            self._fleet.regroup(_texts(given, "group_ids"), _texts(given, "node_ids"), member=False)
+        """Take nodes out of groups."""
+        with not_found():
+            self._fleet.regroup(given["group_ids"], given["node_ids"], member=False)
 
     def distribute(self, given: Parameters) -> Any:
-        """Start a distribution. ``tag`` and ``version`` have to agree; an empty ``node_ids`` means all, as absence."""
-        template_id, tag = _text(given, "template_id"), _optional(given, "tag")
+        """Start a distribution.
+
+        ``tag`` and ``version`` have to agree; an empty ``node_ids`` means all, as absence.
+        """
         try:
-            template = self._state.template(template_id)
+            template = self._state.template(given["template_id"])
         except NotFoundError:
             raise RefusedError(UNKNOWN_TEMPLATE) from None
-        version = pick(template, tag, number(given, "version"))
-        with _not_found():
+        version = pick(template, given.get("tag"), given.get("version"))
+        with not_found():
             request = self._fleet.distribute(
                 template.id,
                 version.tag,
                 version.number,
-                node_ids=_texts(given, "node_ids") if given.get("node_ids") else None,
-                group_id=_optional(given, "group_id"),
+                node_ids=given.get("node_ids") or None,
+                group_id=given.get("group_id"),
             )
         return {"request_id": request.id}
 
@@ -114,22 +109,26 @@ class ControllerCalls:
         """Every status document; with ``id`` that one."""
         if "id" not in given:
             return [request.emit() for request in self._fleet.distributions()]
-        with _not_found():
-            return self._fleet.distribution(_text(given, "id")).emit()
+        with not_found():
+            return self._fleet.distribution(given["id"]).emit()
 
     def cancel(self, given: Parameters) -> Any:
-        with _not_found():
-            self._fleet.cancel(_text(given, "id"))
+        """End what has not finished of a distribution (since 1.43)."""
+        with not_found():
+            self._fleet.cancel(given["id"])
 
     def remove(self, given: Parameters) -> Any:
-        """Have nodes delete a template (since 1.20); asynchronous, the reply names the nodes that were asked."""
-        with _not_found():
-            asked = self._fleet.remove(_text(given, "id"), _texts(given, "node_ids") if given.get("node_ids") else None)
+        """Have nodes delete their copy of a template (since 1.20).
+
+        It is not waited for; the reply names the nodes that were asked.
+        """
+        with not_found():
+            asked = self._fleet.remove(given["id"], given.get("node_ids") or None)
         return {"requests_sent": len(asked), "node_ids": asked}
 
 
 @contextlib.contextmanager
-def _not_found() -> Iterator[None]:
+def not_found() -> Iterator[None]:
     """Say it in the controller's own words; which id it was stays in the message."""
     try:
         yield
@@ -137,24 +136,71 @@ def _not_found() -> Iterator[None]:
         raise RefusedError(f"Not found: {error.noun} {error.sought}") from None
 
 
-def _text(given: Parameters, key: str) -> str:
-    found = given.get(key)
-    if not isinstance(found, str) or not found:
-        raise RefusedError(f"{key} is missing")
-    return found
+GROUP = Parameter("id", "Id of a group.", form="group-id", required=True)
+REQUEST = Parameter("id", "Id of a distribution.", form="distribution-id", required=True)
+NAME = Parameter("name", "Name of a group; no two groups have the same.", place="body")
+DESCRIPTION = Parameter("description", "What it is for.", place="body")
+FALLBACK = Parameter("fallback_group_id", "Group whose nodes help when all are busy.", place="body", form="group-id")
+NODES = Parameter("node_ids", "Ids of nodes; all when left out or empty.", "texts", "body", form="node-id")
+MEMBERS = (
+    Parameter("group_ids", "Ids of groups.", "texts", "body", required=True, form="group-id"),
+    replace(NODES, help="Ids of nodes.", required=True),
+)
 
-
-def _optional(given: Parameters, key: str) -> str | None:
-    return _text(given, key) if given.get(key) not in (None, "") else None
-
-
-def _texts(given: Parameters, key: str) -> Sequence[str]:
-    found = given.get(key)
-    if isinstance(found, str):
-        found = [found]
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise RefusedError(f"{key} has to be a list of ids")
-    return found
-
-
-not_found = _not_found
+_C = ControllerCalls
+CALLS = (
+    Call("GET", "/api/v1/status", _C.status, "status", answers=ServerStatus.SCHEMA),
+    Call(
+        "GET",
+        "/api/v1/node",
+        _C.nodes,
+        "nodes",
+        (Parameter("id", "Id of a node.", form="node-id"),),
+        schema.several(Node.SCHEMA),
+    ),
+    Call("POST", "/api/v1/node/group", _C.join, "joinGroups", MEMBERS),
+    Call("DELETE", "/api/v1/node/group", _C.leave, "leaveGroups", MEMBERS),
+    Call("GET", "/api/v1/group", _C.groups, "groups", answers=schema.several(Group.SCHEMA)),
+    Call(
+        "POST",
+        "/api/v1/group",
+        _C.add_group,
+        "addGroup",
+        (replace(NAME, required=True), DESCRIPTION, FALLBACK),
+        Group.SCHEMA,
+    ),
+    Call("PUT", "/api/v1/group", _C.change_group, "changeGroup", (GROUP, NAME, DESCRIPTION, FALLBACK)),
+    Call("DELETE", "/api/v1/group", _C.delete_group, "deleteGroup", (GROUP,)),
+    Call(
+        "POST",
+        "/api/v1/registry/vm/distribute",
+        _C.distribute,
+        "distribute",
+        (
+            Parameter("template_id", "Id of a template.", place="body", required=True, form="template-id"),
+            Parameter("tag", "Tag of a version; the newest version when left out.", place="body", form="tag"),
+            Parameter("version", "Number of a version; has to be the tag's if both are given.", "number", "body"),
+            NODES,
+            Parameter("group_id", "Id of a group of nodes.", place="body", form="group-id"),
+            Parameter("group", "Permission group; there are none here, so it is ignored.", place="body"),
+        ),
+        schema.noun("DistributionId", {"request_id": schema.id_of("distribution")}),
+    ),
+    Call(
+        "GET",
+        "/api/v1/registry/vm/distribute",
+        _C.distributions,
+        "distributions",
+        (replace(REQUEST, required=False),),
+        schema.either(schema.several(Distribution.SCHEMA), Distribution.SCHEMA),
+    ),
+    Call("DELETE", "/api/v1/registry/vm/distribute", _C.cancel, "cancelDistribution", (REQUEST,)),
+    Call(
+        "DELETE",
+        "/api/v1/registry/vm/remove",
+        _C.remove,
+        "removeFromNodes",
+        (Parameter("id", "Id of a template.", form="template-id", required=True), NODES),
+        schema.noun("NodesAsked", {"requests_sent": schema.COUNT, "node_ids": schema.several(schema.id_of("node"))}),
+    ),
+)

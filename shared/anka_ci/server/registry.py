@@ -6,77 +6,20 @@ contradictions; never falls back to the latest version when any selector was giv
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.server.call import EMPTY, Call, Parameter, Parameters, Told
+from anka_ci.wire import schema
 from anka_ci.wire.server_status import Disk, ServerStatus
+from anka_ci.wire.template import Template
 
 if TYPE_CHECKING:
     from anka_ci.server.state import State
-    from anka_ci.wire.template import Template, Version
+    from anka_ci.wire.template import Version
 
 UNKNOWN_TEMPLATE = "VM not in the registry"
-Parameters = Mapping[str, Any]
-"""Query and body together, keys in lower case; what was given but empty is absent, and named under ``EMPTY``."""
-EMPTY = ""
-SELECTORS = ("tag", "tag_name", "version", "number")
-
-
-def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, Any]:
-    """Query and JSON body as one mapping; ``RefusedError`` for malformed JSON and for two values that disagree."""
-    found: dict[str, Any] = {}
-    body: object = {}
-    query = list(query)
-    if content.strip():
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
-            raise RefusedError("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise RefusedError("the body is no JSON object")
-    try:  # half of a surrogate pair cannot be kept, searched or sent back
-        json.dumps([query, body], ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError):
-        raise RefusedError("the request holds text that is not Unicode") from None
-    for key, value in [*query, *body.items()]:
-        name = key.lower()
-        if value is None or (value == "" and name != "info"):
-            if value == "":
-                found.setdefault(EMPTY, []).append(name)
-            continue
-        if name in found and str(found[name]) != str(value):
-            raise RefusedError(f"two values for {key}")
-        found[name] = value
-    return found
-
-
-def _first(given: Parameters, *names: str) -> Any:
-    values = [given[name] for name in names if name in given]
-    if len({str(value) for value in values}) > 1:
-        raise RefusedError(f"{' and '.join(names)} contradict each other")
-    return values[0] if values else None
-
-
-def text(given: Parameters, *names: str) -> str | None:
-    """A parameter that is a text; None when it is not there."""
-    found = _first(given, *names)
-    if found is not None and not isinstance(found, str):
-        raise RefusedError(f"{names[0]} has to be a text")
-    return found
-
-
-def number(given: Parameters, *names: str) -> int | None:
-    """A parameter that is a whole number from 0 on, also as a text; None when it is not there."""
-    found = _first(given, *names)
-    if found is None:
-        return None
-    if isinstance(found, bool) or not isinstance(found, (int, str)) or not re.fullmatch(r"[0-9]{1,9}", str(found)):
-        raise RefusedError(f"{names[0]} {str(found)[:100]!r} is no number from 0 on")
-    return int(found)
 
 
 def pick(template: Template, tag: str | None, number: int | None) -> Version:
@@ -97,18 +40,22 @@ class RegistryCalls:
         self._version = version
 
     def status(self, given: Parameters) -> Any:
+        """What the registry says of itself."""
         return ServerStatus(status="Running", version=self._version).emit()
 
     def disk(self, given: Parameters) -> Any:
+        """The disk that the templates are on."""
         free, total = self._state.blobs.free()
         return Disk(free=free, total=total).emit()
 
     def list_v1(self, given: Parameters) -> Any:
+        """The templates as one map of id to name each; with ``id`` that one as it is shown."""
         if "id" in given or "info" in given:
             return self.show(given)
         return [{template.id: template.name} for template in self._state.templates()]
 
     def list(self, given: Parameters) -> Any:
+        """The templates; with ``id`` that one as it is shown."""
         if "id" in given or "info" in given:
             return self.show(given)
         return [template.row().emit() for template in self._state.templates()]
@@ -120,6 +67,7 @@ class RegistryCalls:
         return self._template(given).emit()
 
     def info(self, given: Parameters) -> Any:
+        """The VM configuration of a version, the newest when nothing is said."""
         template = self._template(given)
         return self._state.config(template, _picked(template, given))
 
@@ -128,34 +76,27 @@ class RegistryCalls:
         return _freed(self._state.delete(self._template(given)))
 
     def revert(self, given: Parameters) -> Any:
-        """Remove a version and all newer ones, the newest without a selector; an empty selector is none to rely on."""
+        """Remove a version and all newer ones, the newest without a selector.
+
+        An empty selector is none to rely on.
+        """
         template = self._template(given)
-        for name in SELECTORS:
+        for name in (name.lower() for selector in (TAG, VERSION) for name in (selector.name, *selector.spellings)):
             if name in given.get(EMPTY, ()):
                 raise RefusedError(f"{name} is given but empty")
         return _freed(self._state.revert(template, _picked(template, given)))
 
     def arch(self, given: Parameters) -> Any:
-        template, arch = self._template(given), _first(given, "arch")
-        if arch not in ("arm64", "amd64"):
-            raise RefusedError("arch has to be arm64 or amd64")
-        self._state.set_arch(template, arch)
+        """Say which architecture a template is of."""
+        self._state.set_arch(self._template(given), given["arch"])
 
     def _template(self, given: Parameters) -> Template:
-        found = text(given, "id", "vm_id")
-        if found is None:
+        if "id" not in given:
             raise RefusedError("id is missing")
         try:
-            return self._state.template(found)
+            return self._state.template(given["id"])
         except NotFoundError:
             raise RefusedError(UNKNOWN_TEMPLATE) from None
-
-
-@dataclass(frozen=True)
-class Told:
-    """A success without a body that has something to say."""
-
-    message: str
 
 
 def _freed(pinned: int) -> Told | None:
@@ -168,4 +109,78 @@ def _freed(pinned: int) -> Told | None:
 
 
 def _picked(template: Template, given: Parameters) -> Version:
-    return pick(template, text(given, "tag", "tag_name"), number(given, "version", "number"))
+    return pick(template, given.get("tag"), given.get("version"))
+
+
+MAYBE_ID = Parameter("id", "Id of a template.", form="template-id", spellings=("vm_id",))
+ID = replace(MAYBE_ID, required=True)
+TAG = Parameter("tag", "Tag of a version; the newest version when left out.", form="tag", spellings=("tag_name",))
+VERSION = Parameter(
+    "version", "Number of a version, from 0 on; has to be the tag's if both are given.", "number", spellings=("number",)
+)
+INFO = Parameter("info", "Ask for the VM configuration; a flag that needs no value.")
+REVERT = (ID, replace(TAG, place="both"), replace(VERSION, place="both"))
+LIST = schema.several(Template.ROW)
+LIST_V1 = schema.several({**schema.mapping(schema.TEXT), "minProperties": 1, "maxProperties": 1})
+
+_C, _R = "/api/v1/registry", "/registry"
+SHOWN = (MAYBE_ID, INFO, TAG, VERSION)
+ARCH = Parameter("arch", "Architecture.", place="both", required=True, choices=("arm64", "amd64"))
+CALLS = (
+    Call("GET", f"{_R}/status", RegistryCalls.status, "registryStatus", answers=ServerStatus.SCHEMA, null=True),
+    Call("GET", f"{_R}/disk", RegistryCalls.disk, "registryDisk", answers=Disk.SCHEMA, null=True),
+    Call(
+        "GET",
+        f"{_R}/vm",
+        RegistryCalls.list_v1,
+        "registryTemplatesV1",
+        SHOWN,
+        schema.either(LIST_V1, Template.SCHEMA, schema.OPEN),
+        null=True,
+    ),
+    Call(
+        "GET",
+        f"{_R}/v2/vm",
+        RegistryCalls.list,
+        "registryTemplates",
+        SHOWN,
+        schema.either(LIST, Template.SCHEMA, schema.OPEN),
+        null=True,
+    ),
+    Call(
+        "GET",
+        f"{_R}/vm/info",
+        RegistryCalls.info,
+        "registryConfig",
+        (ID, TAG, VERSION),
+        schema.OPEN,
+        also=(f"{_R}/v2/vm/info",),
+        null=True,
+    ),
+    Call("DELETE", f"{_R}/vm", RegistryCalls.delete, "registryDelete", (ID,), null=True),
+    Call("DELETE", f"{_R}/revert", RegistryCalls.revert, "registryRevert", REVERT, null=True),
+    Call(
+        "PUT",
+        f"{_R}/vm/arch",
+        RegistryCalls.arch,
+        "registryArch",
+        (replace(ID, place="both"), ARCH),
+        null=True,
+    ),
+)
+SEEN = (
+    Call("GET", f"{_C}/disk", RegistryCalls.disk, "disk", answers=Disk.SCHEMA),
+    Call(
+        "GET",
+        f"{_C}/vm",
+        RegistryCalls.list,
+        "templates",
+        SHOWN,
+        schema.either(LIST, Template.SCHEMA, schema.OPEN),
+    ),
+    Call("GET", f"{_C}/vm/info", RegistryCalls.info, "config", (ID, TAG, VERSION), schema.OPEN),
+    Call("DELETE", f"{_C}/vm", RegistryCalls.delete, "deleteTemplate", (ID,)),
+    # The controller hands on the registry's reply to a revert, its null body included.
+    Call("DELETE", f"{_C}/revert", RegistryCalls.revert, "revert", REVERT, null=True),
+)
+"""The controller's view of the registry."""

@@ -1,4 +1,4 @@
-"""The one route table, over the raw path, and the guards before it.
+"""The routes, over the raw path, and the guards before them: the rows of ``server.table`` and the data plane.
 
 A request with a foreign ``Origin``, ``Sec-Fetch-Site: cross-site`` or a foreign ``Host`` gets 403 before anything looks
 at it, so that no web page can reach a server on loopback. As with Anka, the controller's calls and the registry's may
@@ -7,64 +7,35 @@ have a port each; then neither port answers the calls of the other.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
 
 from anka_ci.errors import AnkaCiError, RefusedError
+from anka_ci.server import table
 from anka_ci.server.auth import Gate
-from anka_ci.server.call import Call
-from anka_ci.server.controller import ControllerCalls
+from anka_ci.server.call import Call, Told, parameters
 from anka_ci.server.faults import Faults
 from anka_ci.server.oci import Handler, Oci, Routes, aside
-from anka_ci.server.registry import RegistryCalls, Told, parameters
 from anka_ci.server.uploads import Uploads
 from anka_ci.server.upset import suffer
 from anka_ci.wire.envelope import emit_fail, emit_ok
 
 LARGEST_BODY = 4 << 20
-Calls = list[tuple[tuple[str, ...], str, Callable[[dict[str, Any]], Any]]]
 
 
-def controller(calls: ControllerCalls, registry: RegistryCalls, fail_status: int) -> Routes:
-    """What the controller answers: its own calls, and its view of the registry."""
-    seen: Calls = [
-        (("GET",), r"/api/v1/registry/disk", registry.disk),
-        (("GET",), r"/api/v1/registry/vm", registry.list),
-        (("GET",), r"/api/v1/registry/vm/info", registry.info),
-        (("DELETE",), r"/api/v1/registry/vm", registry.delete),
-    ]
-    # The controller hands on the registry's reply to a revert, its null body included.
-    handed_on: Calls = [(("DELETE",), r"/api/v1/registry/revert", registry.revert)]
-    return [
-        *_enveloped([*calls.routes(), *seen], fail_status, null=False),
-        *_enveloped(handed_on, fail_status, null=True),
-        (("GET", "HEAD"), r"/livez|/readyz", _alive),
-    ]
+def controller(parts: Iterable[object], fail_status: int) -> Routes:
+    """What the controller answers: its own calls, and its view of the registry. ``parts`` are the objects that do."""
+    return _answering(table.CONTROLLER, parts, fail_status)
 
 
-def registry(calls: RegistryCalls, oci: Oci, uploads: Uploads, fail_status: int) -> Routes:
+def registry(parts: Iterable[object], oci: Oci, uploads: Uploads, fail_status: int) -> Routes:
     """What the registry answers: its REST calls and the data plane."""
-    rest: Calls = [
-        (("GET",), r"/registry/status", calls.status),
-        (("GET",), r"/registry/disk", calls.disk),
-        (("GET",), r"/registry/vm", calls.list_v1),
-        (("GET",), r"/registry/v2/vm", calls.list),
-        (("GET",), r"(?:/registry|/registry/v2)/vm/info", calls.info),
-        (("DELETE",), r"/registry/vm", calls.delete),
-        (("DELETE",), r"/registry/revert", calls.revert),
-        (("PUT",), r"/registry/vm/arch", calls.arch),
-    ]
-    return [
-        *_enveloped(rest, fail_status, null=True),
-        *uploads.routes(),
-        *oci.routes(),
-        (("GET", "HEAD"), r"/livez|/readyz", _alive),
-    ]
+    return [*_answering(table.REGISTRY, parts, fail_status), *uploads.routes(), *oci.routes()]
 
 
 class Front:
@@ -138,30 +109,48 @@ class Front:
         return None
 
 
-def _enveloped(calls: Calls, fail_status: int, *, null: bool) -> Routes:
-    """REST calls as handlers: parameters in, envelope out, failures as FAIL. ``null``: whether no body is a null."""
+def _answering(rows: table.Table, parts: Iterable[object], fail_status: int) -> Routes:
+    """The calls of a table as routes, each answered by the part of its class."""
+    by_class = {type(part): part for part in parts}
+    found: Routes = []
+    for answerer, calls in rows.items():
+        for call in calls:
+            methods = ("GET", "HEAD") if call.bare and call.method == "GET" else (call.method,)
+            handler = _handler(call, by_class[answerer], fail_status)
+            found += [(methods, re.escape(path), handler) for path in call.paths]
+    return found
 
-    def handler(call: Callable[[dict[str, Any]], Any]) -> Handler:
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            status = 200
-            try:
-                content = bytearray()
-                while block := await request.content.readany():
-                    content += block
-                    if len(content) > LARGEST_BODY:
-                        raise RefusedError("the body is too large")
-                query = parse_qsl(_split(request)[1], keep_blank_values=True)
-                body = await aside(call, parameters(query, bytes(content)))
-                message, body = (body.message, None) if isinstance(body, Told) else ("", body)
-                found = emit_ok(message=message) if body is None and not null else emit_ok(body, message)
-            except AnkaCiError as error:
-                status, found = fail_status, emit_fail(error.message, None) if null else emit_fail(error.message)
-            headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
-            return web.Response(status=status, body=found, headers=headers)
 
-        return handle
+def _handler(call: Call, part: object, fail_status: int) -> Handler:
+    """A call as a handler: parameters in, envelope out, failures as FAIL."""
 
-    return [(methods, path, handler(call)) for methods, path, call in calls]
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
+        try:
+            given = parameters(parse_qsl(_split(request)[1], keep_blank_values=True), await _body(request))
+            body = await aside(call.handler, part, call.bind(given))
+        except AnkaCiError as error:
+            found = emit_fail(error.message, None) if call.null else emit_fail(error.message)
+            return web.Response(status=fail_status, body=found, headers=headers)
+        if call.bare and isinstance(body, str):
+            return web.Response(text=body, headers={"Cache-Control": "no-store"})
+        if call.bare:
+            return web.Response(body=json.dumps(body, separators=(",", ":")).encode() + b"\n", headers=headers)
+        message, body = (body.message, None) if isinstance(body, Told) else ("", body)
+        found = emit_ok(message=message) if body is None and not call.null else emit_ok(body, message)
+        return web.Response(body=found, headers=headers)
+
+    return handle
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """The body; ``RefusedError`` when it is too large to be a call's."""
+    content = bytearray()
+    while block := await request.content.readany():
+        content += block
+        if len(content) > LARGEST_BODY:
+            raise RefusedError(f"the body is larger than {LARGEST_BODY} bytes")
+    return bytes(content)
 
 
 def _split(request: web.BaseRequest) -> tuple[str, str]:
@@ -170,20 +159,6 @@ def _split(request: web.BaseRequest) -> tuple[str, str]:
     return path if path.startswith("/") else urlsplit(path).path, query
 
 
-async def _alive(request: web.BaseRequest) -> web.StreamResponse:
-    return web.Response(text="ok\n")
-
-
 def _hostname(header: str) -> str:
     match = re.fullmatch(r"\[([^\]]+)\](?::\d+)?|([^:]*)(?::\d+)?", header.lower())
     return (match.group(1) or match.group(2) or "") if match else ""
-
-
-def bound(part: object, rows: Iterable[Call], fail_status: int) -> Routes:
-    """The rows of ``server.call`` as routes, each answered by a method of ``part``."""
-
-    def handler(call: Call) -> Callable[[dict[str, Any]], Any]:
-        return lambda given: call.handler(part, call.bind(given))
-
-    calls: Calls = [((call.method,), call.path, handler(call)) for call in rows]
-    return _enveloped(calls, fail_status, null=False)

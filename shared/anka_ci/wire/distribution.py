@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 
 CANCELLED = "request canceled"
 """The per-node error that the controller writes after a cancel."""
@@ -86,6 +86,39 @@ class Distribution:
             else values.integer(any_share, "version"),
             group_id=values.text(request, "group_id"),
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Distribution",
+        {
+            "request": schema.noun(
+                "DistributionRequest",
+                {
+                    "request_id": schema.id_of("distribution"),
+                    "template_id": schema.id_of("template"),
+                    "tag": schema.TEXT,
+                    "version": schema.COUNT,
+                    "group_id": schema.id_of("group"),
+                    "time_requested": schema.TIME,
+                },
+                optional=("tag", "version", "group_id", "time_requested"),
+            ),
+            "distribute_status": schema.mapping(
+                schema.noun(
+                    "NodeShare",
+                    {
+                        "status": schema.FLAG,
+                        "error": {"type": "string", "minLength": 1},
+                        "progress": schema.SHARE,
+                        "template_id": schema.id_of("template"),
+                        "tag": schema.TEXT,
+                        "version": schema.COUNT,
+                        "time": schema.TIME,
+                    },
+                    optional=("error", "tag", "version", "time"),
+                )
+            ),
+        },
+    )
 
     def emit(self) -> dict[str, Any]:
         request: dict[str, Any] = {"request_id": self.id, "template_id": self.template_id}

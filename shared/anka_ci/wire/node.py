@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 
 ACTIVE, OFFLINE, INACTIVE = "Active", "Offline", "Inactive (Invalid License)"
 UPDATING, UNHEALTHY, DRAINING = "Updating", "Unhealthy", "Drain Mode"
@@ -33,6 +33,16 @@ class Group:
             fallback_group_id=values.text(obj, "fallback_group_id") or None,
         )
 
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Group",
+        {
+            "id": schema.id_of("group"),
+            "name": schema.TEXT,
+            "description": schema.TEXT,
+            "fallback_group_id": schema.either(schema.id_of("group"), schema.NULL),
+        },
+    )
+
     def emit(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -53,6 +63,10 @@ class NodeTemplate:
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> NodeTemplate:
         return cls(id=values.text(obj, "uuid", "id"), name=values.text(obj, "name"), tag=values.text(obj, "tag"))
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "NodeTemplate", {"uuid": schema.id_of("template"), "name": schema.TEXT, "tag": schema.TEXT}
+    )
 
     def emit(self) -> dict[str, Any]:
         return {"uuid": self.id, "name": self.name, "tag": self.tag}
@@ -103,6 +117,40 @@ class Node:
             anka_version=values.text(anka, "version") if isinstance(anka, Mapping) else "",
             last_updated=values.read_time(obj.get("last_updated")),
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Node",
+        {
+            "node_id": schema.id_of("node"),
+            "node_name": schema.TEXT,
+            "cpu_count": schema.COUNT,
+            "ram": schema.COUNT,
+            "vm_count": schema.COUNT,
+            "vcpu_count": schema.COUNT,
+            "vram": schema.COUNT,
+            "cpu_util": schema.SHARE,
+            "ram_util": schema.SHARE,
+            "ip_address": schema.TEXT,
+            "state": schema.one_of(ACTIVE, OFFLINE, INACTIVE, UPDATING, UNHEALTHY, DRAINING),
+            "capacity": schema.COUNT,
+            "anka_version": schema.noun(
+                "AnkaVersion",
+                {"product": schema.TEXT, "version": schema.TEXT, "build": schema.TEXT, "license": schema.TEXT},
+            ),
+            "capacity_mode": schema.one_of("number", "resource"),
+            "vcpu_override": schema.COUNT,
+            "ram_override": schema.COUNT,
+            "disk_size": schema.COUNT,
+            "free_disk_space": schema.COUNT,
+            "anka_disk_usage": schema.COUNT,
+            "host_arch": schema.one_of("amd64", "arm64"),
+            "templates": schema.several(NodeTemplate.SCHEMA),
+            "groups": schema.several(Group.SCHEMA),
+            "last_updated": schema.TIME,
+            "timestamp": schema.COUNT,
+        },
+        optional=("templates", "groups", "last_updated", "timestamp"),
+    )
 
     def emit(self) -> dict[str, Any]:
         found: dict[str, Any] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,18 @@ class ServerStatus:
             license=values.text(obj, "license"),
         )
 
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "ServerStatus",
+        {
+            "status": schema.TEXT,
+            "version": schema.TEXT,
+            "registry_address": schema.TEXT,
+            "registry_status": schema.one_of("Running", "FAIL"),
+            "license": schema.one_of("basic", "enterprise", "enterprise plus"),
+        },
+        optional=("registry_address", "registry_status", "license"),
+    )
+
     def emit(self) -> dict[str, Any]:
         found = {"status": self.status, "version": self.version}
         if self.registry_url:
@@ -47,6 +59,8 @@ class Disk:
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> Disk:
         return cls(free=values.integer(obj, "free") or 0, total=values.integer(obj, "total") or 0)
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun("Disk", {"free": schema.COUNT, "total": schema.COUNT})
 
     def emit(self) -> dict[str, Any]:
         return {"free": self.free, "total": self.total}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from anka_ci.errors import NotFoundError, UsageError
-from anka_ci.wire import values
+from anka_ci.wire import schema, values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,26 @@ class Version:
             last_push=values.integer(obj, "last_push") or None,
             creation_date=values.integer(obj, "creation_date") or None,
         )
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Version",
+        {
+            "number": schema.COUNT,
+            "tag": schema.TEXT,
+            "config_file": schema.TEXT,
+            "nvram": schema.TEXT,
+            "images": schema.several(schema.TEXT),
+            "state_files": schema.several(schema.TEXT),
+            "description": schema.TEXT,
+            "state_file": schema.TEXT,
+            "size": schema.COUNT,
+            "arch": schema.one_of("", "amd64", "arm64"),
+            "last_pull": schema.COUNT,
+            "last_push": schema.COUNT,
+            "creation_date": schema.COUNT,
+        },
+        optional=("size",),
+    )
 
     def emit(self) -> dict[str, Any]:
         """The object as it is shown; a size that is not known is left out, as in 2019, and never 0."""
@@ -103,6 +123,22 @@ class Template:
             last_pull=values.integer(obj, "last_pull") or None,
             last_push=values.integer(obj, "last_push") or None,
         )
+
+    ROW: ClassVar[schema.Schema] = schema.noun(
+        "TemplateRow",
+        {
+            "id": schema.id_of("template"),
+            "name": schema.TEXT,
+            "size": schema.COUNT,
+            "arch": schema.TEXT,
+            "last_pull": schema.COUNT,
+            "last_push": schema.COUNT,
+        },
+        optional=("size",),
+    )
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "Template", {**ROW["properties"], "versions": schema.several(Version.SCHEMA)}, optional=("size",)
+    )
 
     def emit(self) -> dict[str, Any]:
         """The v2 object: with ``versions`` when shown, without when listed; a size that is not known is left out."""

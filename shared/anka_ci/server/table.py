@@ -1,0 +1,25 @@
+"""The one table of REST calls: which class answers which rows, on the controller's port and on the registry's.
+
+The data plane (``/v2/``) is not in it; ``server.routes`` adds it. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from anka_ci.server import controller, health, instance_calls, registry
+from anka_ci.server.call import Call
+
+Table = Mapping[type, tuple[Call, ...]]
+"""A class to the rows that its methods answer."""
+
+CONTROLLER: Table = {
+    controller.ControllerCalls: controller.CALLS,
+    registry.RegistryCalls: registry.SEEN,
+    instance_calls.InstanceCalls: instance_calls.CALLS,
+    health.HealthCalls: health.CALLS,
+}
+REGISTRY: Table = {
+    registry.RegistryCalls: registry.CALLS,
+    health.HealthCalls: health.CALLS,
+}
