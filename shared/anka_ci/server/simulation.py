@@ -125,43 +125,44 @@ class Life:
         model = self._era(start).model
         there = self._copies.get(copy.key)
         same = there is not None and (there.tag, there.layers) == (copy.tag, copy.layers)
-        held = {digest for each in self._copies.values() for digest in each.layers}
-        needed = sum(size for digest, size in copy.layers.items() if digest not in held)
+        needed, free = (0, 0) if same else self._make_room(start, copy, order.subject)
+        failed = needed > free
+        error = f"{FULL}: {needed} bytes are needed, {free} are free" if failed else ""
         pace = min(model.of(self._name, "bandwidth", model.bandwidth), model.registry / len(order.nodes))
         seconds = 0.0 if same else model.setup + needed / pace
-        error = "" if same else self._make_room(start, copy, needed, order.subject)
         silent = not same and self._meets("silent", start)
-        stuck = not same and self._meets("stuck", start)
-        top = SILENT_AT if silent else 0.5 if error else 1.0
+        stuck = not (same or failed or silent) and self._meets("stuck", start)
+        top = SILENT_AT if silent else 0.5 if failed else 1.0
         begun, end = [start], self._worked(start, seconds * top)
         for restart in self._restarts:
             if begun[-1] < restart < end:
                 begun.append(restart)
                 end = self._worked(restart, seconds * top)
         self._idle = min(end, cancelled)
-        done = not (silent or stuck or error) and end <= cancelled
+        whole = end <= cancelled and not failed and not silent
         reported = FOREVER if silent or stuck else end
-        if cancelled < reported and not (done and order.does == "place"):
+        if cancelled < reported:
             reported, error = cancelled, CANCELLED
-        if end <= cancelled and not error.startswith(FULL) and not silent:
+        if whole:
             self._copies[copy.key] = replace(copy, used=end)
             self._moment(end)
         return Part(
             begun=tuple(begun),
             seconds=seconds,
-            bytes=needed,
+            bytes=min(needed, free),
             outages=self.outages,
             ended=self._idle,
             reported=reported,
-            done=done,
+            done=whole and not stuck,
             error=error,
             top=top,
         )
 
-    def _make_room(self, at: float, copy: Copy, needed: int, subject: str) -> str:
-        """Evict the least recently used templates that no instance uses, as far as need be; why that was no use."""
-        if self._meets("full", at):
-            return FULL
+    def _make_room(self, at: float, copy: Copy, subject: str) -> tuple[int, int]:
+        """Evict the least recently used templates that no instance uses: as many as need be, none if that is no use.
+
+        Bytes that have then to be moved, and bytes that are free: a copy may have shared layers with one that went.
+        """
         in_use = {
             template
             for placed, template in self._placed.items()
@@ -169,14 +170,20 @@ class Life:
         }
         others = sorted(self._copies.values(), key=lambda each: each.used)
         others = [each for each in others if each.key != copy.key and each.key not in in_use]
-        greedy = self._meets("evict", at)
-        free = self.disk(at) - _bytes(self._copies.values())
-        if free + _bytes(others) < needed:
-            return f"{FULL}: {needed} bytes are needed, {free} are free"
-        while others and (greedy or free < needed):
-            self._drop(at, others.pop(0).key)
-            free = self.disk(at) - _bytes(self._copies.values())
-        return "" if free >= needed else f"{FULL}: {needed} bytes are needed, {free} are free"
+        for count in range(len(others) if self._meets("evict", at) else 0, len(others) + 1):
+            needed, free = self._room(copy, others[:count], at)
+            if needed <= free:
+                for each in others[:count]:
+                    self._drop(at, each.key)
+                return needed, free
+        return self._room(copy, (), at)
+
+    def _room(self, copy: Copy, without: Sequence[Copy], at: float) -> tuple[int, int]:
+        """Bytes that a copy needs beside those of the node that stay, and the bytes that are free then."""
+        stay = [each for each in self._copies.values() if each not in without]
+        held = {digest for each in stay for digest in each.layers}
+        needed = sum(size for digest, size in copy.layers.items() if digest not in held)
+        return needed, 0 if self._meets("full", at) else max(0, self.disk(at) - _bytes(stay))
 
     def _drop(self, at: float, key: str) -> None:
         if self._copies.pop(key, None) is not None:
