@@ -39,7 +39,8 @@ class Front:
                 path = asked.path + (f"?{asked.query}" if asked.query else "")
                 came = Came(path, {key.lower(): value for key, value in self.headers.items()})
                 connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
-                connection.request("GET", path)
+                signed = {"Authorization": came.asked["authorization"]} if "authorization" in came.asked else {}
+                connection.request("GET", path, headers=signed)
                 reply = connection.getresponse()
                 came.status, came.body = reply.status, reply.read()
                 came.headers = {key: value for key, value in reply.getheaders() if key != "Content-Length"}

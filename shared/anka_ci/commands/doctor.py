@@ -7,11 +7,12 @@ Reads only: no server, library or setting is changed. What is found out is in ``
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anka_ci import __version__, inputs
@@ -25,6 +26,7 @@ from anka_ci.rules import diagnosis
 from anka_ci.rules.diagnosis import Finding, Level
 from anka_ci.rules.diagnosis import context as of_context
 from anka_ci.rules.diagnosis import host as of_host
+from anka_ci.rules.diagnosis import nodes as of_nodes
 from anka_ci.rules.diagnosis import server as of_server
 from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.rules.diagnosis.host import HostFacts
@@ -110,6 +112,8 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
         host = looking.host(servers, options.node)
     for facts in servers:
         findings += of_server.findings(facts)
+        if facts.what == CONTROLLER:
+            findings += of_nodes.findings(facts, host.largest)
         if facts is not servers[0] and servers[0].what == CONTROLLER:
             findings.append(of_server.same_templates(servers[0], facts))
     findings += of_host.findings(host)
@@ -119,9 +123,10 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
 def text(findings: Sequence[Finding]) -> str:
     """The findings for people: by area, each wrapped under its name, with what to do below it."""
     lines: list[str] = []
-    wide = max(len(finding.name) for finding in findings)
+    shown = list(_together(findings))
+    wide = max(len(finding.name) for finding in shown)
     area = ""
-    for finding in findings:
+    for finding in shown:
         if finding.area != area:
             area = finding.area
             lines += ["", area]
@@ -131,7 +136,22 @@ def text(findings: Sequence[Finding]) -> str:
             lines += _wrapped(finding.do, " " * (len(head) - 3) + "-> ", len(head))
     counts = Counter(finding.level for finding in findings)
     told = [f"{counts[level]} {_noun(level, counts[level])}" for level in LABELS if counts[level]]
-    return "\n".join([*lines[1:], "", ", ".join(told)]) + "\n"
+    lines += ["", ", ".join(told)]
+    for finding in findings:
+        if finding.level == "problem":
+            lines += _wrapped(f"{finding.name} of {finding.area}", "  - ", 4)
+    return "\n".join(lines[1:]) + "\n"
+
+
+def _together(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings, those that follow from one and the same cause as one."""
+    for cause, group in itertools.groupby(findings, lambda each: (each.area, each.level, each.seen, each.do)):
+        same = list(group)
+        if cause[1] != "not known" or len(same) == 1:
+            yield from same
+        else:
+            names = ", ".join(each.name for each in same[1:])
+            yield replace(same[0], seen=f"{same[0].seen} (so are {names})")
 
 
 def _wrapped(words: str, first: str, indent: int) -> list[str]:

@@ -24,11 +24,11 @@ from anka_ci.errors import AnkaCiError
 from anka_ci.reach import Proxy, reach
 from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts
+from anka_ci.rules.diagnosis.nodes import rows
 from anka_ci.rules.diagnosis.server import largest
 from anka_ci.settings import Context
 from anka_ci.transport import Transport
 from anka_ci.wire.envelope import Envelope
-from anka_ci.wire.node import Node
 
 LIMIT = 30.0
 """Seconds for all that is asked of one server, and again for the ``anka`` command."""
@@ -155,8 +155,7 @@ class Examination:
         work = tempfile.gettempdir()
         usage = _usage(Path(work))
         command = self._command()
-        sizes = [largest(facts) for facts in servers if facts.what == REGISTRY]
-        nodes = _nodes(servers)
+        listed = next((rows(facts) for facts in servers if facts.what == CONTROLLER), None)
         return HostFacts(
             system=platform.system(),
             release=platform.mac_ver()[0] or platform.release(),
@@ -171,8 +170,8 @@ class Examination:
             command=command,
             library=self._library(command),
             node=node,
-            nodes=nodes,
-            largest=max(sizes, key=lambda each: each[1], default=("", 0)),
+            nodes=None if listed is None else tuple(found for found, _ in listed),
+            largest=largest(servers),
         )
 
     def _command(self) -> CommandFacts:
@@ -227,19 +226,6 @@ def _find(configured: tuple[str, ...], path: str) -> tuple[tuple[str, ...], Foun
         return configured, "configured", ""
     program = next((place for place in host.PLACES if os.access(place, os.X_OK)), "")
     return ((program,), "usual place", program) if program else ((), "", "")
-
-
-def _nodes(servers: list[ServerFacts]) -> tuple[Node, ...] | None:
-    read = next((facts.read("list nodes") for facts in servers if facts.what == CONTROLLER), None)
-    if read is None or not read.allowed or not isinstance(read.body, (list, type(None))):
-        return None
-    found = []
-    for row in read.body or []:
-        try:
-            found.append(Node.read(row))
-        except (ValueError, AttributeError, TypeError, KeyError):
-            continue
-    return tuple(found)
 
 
 def _names(servers: list[ServerFacts]) -> tuple[str, ...]:

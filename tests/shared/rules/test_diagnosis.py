@@ -12,6 +12,7 @@ from anka_ci.reach import Proxy, Reach, Tls
 from anka_ci.rules import diagnosis
 from anka_ci.rules.diagnosis import Finding, Told, redaction
 from anka_ci.rules.diagnosis import host as of_host
+from anka_ci.rules.diagnosis import nodes as of_nodes
 from anka_ci.rules.diagnosis import server as of_server
 from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.rules.diagnosis.host import CommandFacts, HostFacts, LibraryFacts
@@ -159,7 +160,7 @@ def test_room_is_measured_by_the_largest_template():
         reads = (read("list templates", rows), read("read its disk", {"free": free, "total": 1 << 40}))
         found = of_server.findings(controller(what="the registry", reads=reads))
         assert level == tell(found, "disk")[0]
-    assert ("xcode", 90 << 30) == of_server.largest(controller(reads=reads))
+    assert ("xcode", 90 << 30) == of_server.largest([controller(reads=reads)])
 
 
 def test_the_templates_of_two_lists_are_compared_in_every_shape():
@@ -170,6 +171,42 @@ def test_the_templates_of_two_lists_are_compared_in_every_shape():
     assert ["ok", "warning", "not known"] == [
         of_server.same_templates(listed, each).level for each in (maps, less, none)
     ]
+
+
+def joined(name: str, **changed: Any) -> dict[str, Any]:
+    node = Node(id=name, name=name, state="Active", free_disk=100 << 30, anka_version="3.8.5")
+    row = dataclasses.replace(node, **changed).emit()
+    row["anka_version"]["expires"] = "31-dec-2023"
+    return row
+
+
+def of_fleet(*rows: dict[str, Any], now: float = NOW, size: int = 90 << 30) -> list[Finding]:
+    return of_nodes.findings(controller(reads=(read("list nodes", list(rows)),), now=now), ("xcode", size))
+
+
+def test_a_fleet_is_summed_up_and_its_odd_nodes_are_named():
+    found = of_fleet(*(joined(f"mini-{number}") for number in range(12)))
+    assert ("ok", "12 of 12 Active") == tell(found, "nodes")
+    assert ("ok", "each has room for xcode (90.0 GiB)") == tell(found, "node disks")
+    assert ("ok", "Anka 3.8.5 on all") == tell(found, "node releases")
+    assert ("ok", "hold for 46 days and more") == tell(found, "node licences")
+
+    odd = joined("mini-12", state="Offline", free_disk=20 << 30, anka_version="3.5.0")
+    found = of_fleet(*(joined(f"mini-{number}") for number in range(12)), odd, now=NOW + 40 * DAY)
+    assert {"warning"} == {each.level for each in found if each.seen != "12 of 13 Active"}
+    assert "Offline: mini-12" in [each.seen for each in found]
+    assert "less room than xcode has (90.0 GiB): mini-12 (20.0 GiB)" == tell(found, "node disks")[1]
+    assert "Anka 3.8.5 on 12; 3.5.0 on mini-12" == tell(found, "node releases")[1]
+    assert "mini-0 (6 days left), mini-1 (6 days left)" in tell(found, "node licences")[1]
+    assert "and 5 more" in tell(found, "node licences")[1]
+
+
+def test_nodes_that_tell_little_and_none_at_all():
+    assert ("warning", "none has joined") == tell(of_fleet(), "nodes")
+    found = of_fleet({"node_id": "n", "state": "Sleeping"}, {"no": "node"}, size=0)
+    assert ("warning", "Sleeping: n") == tell(found, "nodes")
+    assert ["not known"] * 3 == [each.level for each in found if each.name != "nodes"]
+    assert "not known" == tell(of_nodes.findings(controller(reads=()), ("", 0)), "nodes")[0]
 
 
 COMMAND = CommandFacts(

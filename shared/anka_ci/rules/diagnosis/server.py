@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from anka_ci.errors import NotAuthorisedError, RefusedError, UnreachableError
 from anka_ci.inputs import show_size
 from anka_ci.rules.diagnosis import Finding, Told, listed, way
-from anka_ci.rules.diagnosis.facts import ServerFacts
+from anka_ci.rules.diagnosis.facts import Read, ServerFacts
 from anka_ci.wire.server_status import Disk, ServerStatus
 
 LEAST = 1 << 30
@@ -72,7 +72,7 @@ def _anka(facts: ServerFacts, told: Told) -> bool:
         told.unknown("sign-in", why)
         return False
     if read.ok is None and read.status not in (401, 403):
-        seen = f"GET {read.path} gave HTTP {read.status}, and no Anka reply: {read.said}"
+        seen = f"GET {read.path} gave HTTP {read.status}, and no Anka reply: {read.said or 'nothing'}"
         do = f"is this the address of {facts.what}? A proxy or another program may answer there"
         if 300 <= read.status < 400:
             do = f"name the final address: {read.headers.get('location', 'see the Location header')}"
@@ -88,12 +88,12 @@ def _sign_in(facts: ServerFacts, told: Told) -> None:
     assert read is not None
     if read.status in (401, 403) or read.said == "Authentication Required":
         word = "not permitted" if read.status == 403 else "not let in"
-        seen = f"{word} with {how or 'no credentials'} (HTTP {read.status}: {read.said})"
+        seen = f"{word} with {how or 'no credentials'} ({_http(read)})"
         do = "check that it is this server's, and has not expired" if how else "set ANKA_CI_TOKEN to the root token"
         told.problem("sign-in", seen, do, NotAuthorisedError.code)
     elif not read.allowed:
         do = "see the server's log"
-        told.problem("answer", f"GET {read.path}: HTTP {read.status}, {read.said}", do, RefusedError.code)
+        told.problem("answer", f"GET {read.path}: {_http(read)}", do, RefusedError.code)
         told.unknown("sign-in", "the server failed")
     elif not how:
         told.ok("sign-in", "none, and none is asked for")
@@ -122,7 +122,7 @@ def _state(facts: ServerFacts, status: ServerStatus, told: Told) -> None:
     if not status.license:
         told.unknown("licence", "this release does not tell")
     elif status.license.lower() == "basic":
-        do = "without Enterprise there are no node groups and no sign-in; leave `group` out, name nodes"
+        do = "it holds no node groups: name nodes in place of a group"
         told.warning("licence", "basic", do)
     else:
         told.ok("licence", status.license)
@@ -155,19 +155,25 @@ def _permissions(facts: ServerFacts, told: Told) -> None:
     for read in facts.reads:
         if read.allowed:
             continue
-        if read.status in (401, 403):
-            do = "give this user's group the permission, or sign in as another"
-            told.problem("may not", f"{read.name} (HTTP {read.status}: {read.said})", do, NotAuthorisedError.code)
+        seen = f"{read.name} ({_http(read)})"
+        if read.status == 403:
+            told.warning("may not", seen, "if a step needs it, give this user's group the permission")
+        elif read.status == 401:
+            told.problem("may not", seen, "sign in as a user who may, or check the sign-in", NotAuthorisedError.code)
         elif read.status == 404 and read.ok is None:
             told.warning("has no", f"{read.name} (GET {read.path}: HTTP 404)", "an older release; update it to use it")
         elif read.ok is False and read.status < 500:
             told.warning("refuses", f"{read.name}: {read.said}", "the licence may not hold it (groups need Enterprise)")
         elif read.status:
-            seen = f"{read.name}: HTTP {read.status}, {read.said}"
+            seen = f"{read.name}: {_http(read)}"
             told.problem("fails", seen, "see the server's log", UnreachableError.code)
         else:
             told.unknown(read.name, f"no answer came: {read.failure}")
     told.unknown("may change", f"trying would change something: {WRITES[facts.what]}")
+
+
+def _http(read: Read) -> str:
+    return f"HTTP {read.status}" + (f": {read.said}" if read.said else "")
 
 
 def _disk(facts: ServerFacts, told: Told) -> None:
@@ -180,20 +186,19 @@ def _disk(facts: ServerFacts, told: Told) -> None:
         return
     disk = Disk.read(read.body)
     seen = f"{show_size(disk.free)} of {show_size(disk.total)} free"
-    name, size = largest(facts)
+    name, size = largest([facts])
     room(told, "disk", disk.free, seen, name, size, "delete or revert what nobody needs, or enlarge the disk")
 
 
-def largest(facts: ServerFacts) -> tuple[str, int]:
-    """The largest template of a registry and its size in bytes; empty and 0 when sizes are not told."""
-    read = facts.read("list templates")
-    rows = read.body if read is not None and isinstance(read.body, list) else []
-    sized = [(row["size"], str(row.get("name"))) for row in rows if isinstance(row, Mapping) and _count(row)]
-    size, name = max(sized, default=(0, ""))
+def largest(servers: Sequence[ServerFacts]) -> tuple[str, int]:
+    """The largest template that any server listed, and its size in bytes; empty and 0 when sizes are not told."""
+    reads = [read for facts in servers if (read := facts.read("list templates")) is not None]
+    rows = [row for read in reads if isinstance(read.body, list) for row in read.body if isinstance(row, Mapping)]
+    size, name = max(((row["size"], str(row.get("name"))) for row in rows if _sized(row)), default=(0, ""))
     return name, size
 
 
-def _count(row: Mapping[str, object]) -> bool:
+def _sized(row: Mapping[str, object]) -> bool:
     return isinstance(row.get("size"), int) and not isinstance(row.get("size"), bool)
 
 
