@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from anka_ci.auth import SignIn
+from anka_ci.auth import tls as shaking
 from anka_ci.clock import Clock
+from anka_ci.errors import UnreachableError, UsageError
 from anka_ci.wire.certificate import Certificate
 
 LIMIT = 10.0
@@ -38,7 +41,8 @@ class Proxy:
 class Tls:
     """A TLS handshake. ``failure`` is why the certificate is not trusted, empty when it is.
 
-    ``certificate`` is the server's own, None when it cannot be read; ``authorities`` the file of trusted ones.
+    ``certificate`` is the server's own, None when it cannot be read; ``authorities`` the file of trusted ones, empty
+    when nothing is checked.
     """
 
     version: str
@@ -65,18 +69,21 @@ class Reach:
     failure: str = ""
 
 
-def reach(url: str, *, proxy: Proxy, authorities: str, clock: Clock, limit: float = LIMIT) -> Reach:
-    """Go as far as possible to the server at ``url``; never raises for what is found on the way."""
+def reach(url: str, *, found: SignIn, proxy: Proxy, authorities: str, clock: Clock, limit: float = LIMIT) -> Reach:
+    """Go as far as possible to the server at ``url``; never raises for what is found on the way.
+
+    TLS is as the sign-in wants it: with its client certificate, where that can be used.
+    """
     parts, way = urlsplit(url), urlsplit(proxy.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     first = (way.hostname or "", way.port or 80) if proxy.url else (host, port)
-    found = Reach(host=host, port=port, secure=secure, proxy=proxy)
+    seen = Reach(host=host, port=port, secure=secure, proxy=proxy)
     try:
         rows = socket.getaddrinfo(first[0], first[1], type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return replace(found, failed="name", failure=f"{first[0]}: {_why(error)}")
-    found = replace(found, addresses=tuple(dict.fromkeys(str(row[4][0]) for row in rows)))
+        return replace(seen, failed="name", failure=f"{first[0]}: {_why(error)}")
+    seen = replace(seen, addresses=tuple(dict.fromkeys(str(row[4][0]) for row in rows)))
     started = clock.monotonic()
     try:
         connection = http.client.HTTPConnection(*first, timeout=limit)
@@ -84,22 +91,22 @@ def reach(url: str, *, proxy: Proxy, authorities: str, clock: Clock, limit: floa
             connection.set_tunnel(host, port, headers=_greeting(proxy.url))
         connection.connect()
     except (OSError, http.client.HTTPException) as error:
-        return replace(found, failed="connection", failure=_why(error))
-    found = replace(found, seconds=clock.monotonic() - started)
+        return replace(seen, failed="connection", failure=_why(error))
+    seen = replace(seen, seconds=clock.monotonic() - started)
     try:
         if not secure:
-            return found
-        tls = _handshake(connection.sock, host, authorities)
+            return seen
+        tls = _handshake(connection.sock, host, authorities, found)
         if tls.failure and tls.certificate is None:  # the failed handshake has used the connection up
             connection.close()
             connection.connect()
             version, certificate = _unchecked(connection.sock, host)
             tls = replace(tls, version=version, certificate=certificate)
     except (OSError, http.client.HTTPException) as error:
-        return replace(found, failed="tls", failure=_why(error))
+        return replace(seen, failed="tls", failure=_why(error))
     finally:
         connection.close()
-    return replace(found, tls=tls, failed="tls" if tls.failure else "", failure=tls.failure)
+    return replace(seen, tls=tls, failed="tls" if tls.failure else "", failure=tls.failure)
 
 
 def _greeting(proxy: str) -> dict[str, str]:
@@ -110,22 +117,28 @@ def _greeting(proxy: str) -> dict[str, str]:
     return {"Proxy-Authorization": "Basic " + base64.b64encode(words.encode()).decode()}
 
 
-def _handshake(plain: socket.socket, host: str, authorities: str) -> Tls:
+def _handshake(plain: socket.socket, host: str, authorities: str, found: SignIn) -> Tls:
     """A handshake that checks the certificate; the reason when that fails."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(authorities)
-    except OSError as error:
-        return Tls(version="", authorities=authorities, failure=f"the CA file cannot be used: {_why(error)}")
+        context = _context(found, authorities)
+    except UnreachableError as error:
+        return Tls(version="", authorities=authorities, failure=error.message)
     try:
         with context.wrap_socket(plain, server_hostname=host) as secured:
             return Tls(
                 version=secured.version() or "",
-                authorities=authorities,
+                authorities=authorities if found.verify else "",
                 certificate=_read(secured.getpeercert(binary_form=True)),
             )
     except ssl.SSLCertVerificationError as error:
         return Tls(version="", authorities=authorities, failure=error.verify_message)
+
+
+def _context(found: SignIn, authorities: str) -> ssl.SSLContext:
+    try:
+        return shaking.context(found, authorities)
+    except UsageError:  # a client certificate that cannot be used is told elsewhere
+        return shaking.context(found, authorities, present=False)
 
 
 def _unchecked(plain: socket.socket, host: str) -> tuple[str, Certificate | None]:

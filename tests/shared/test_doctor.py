@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import tarfile
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -232,15 +233,59 @@ def test_a_server_that_asks_for_a_token(doctor, tmp_path, seeded):
         env = of(server)
         examined = doctor(**env)
         assert (5, "problem") == (examined.code, examined.find("sign-in", "the controller")["level"])
-        assert "(HTTP 401: Authentication Required)" in examined.tell("sign-in", "the registry")[1]
+        assert (
+            "with no sign-in: HTTP 401: Authentication Required | sign in: ANKA_CI_TOKEN"
+            in examined.tell("sign-in", "the registry")[1]
+        )
         examined = doctor(**env, ANKA_CI_TOKEN="not-the-token-at-all")
         assert (5, "problem") == (examined.code, examined.find("sign-in", "the controller")["level"])
         assert "not known" == examined.find("permissions", "the registry")["level"]
         token = server.token_file.read_text().strip()
         examined = doctor(**env, ANKA_CI_TOKEN=token)
         assert 0 == examined.code
-        assert "the root token works" in examined.tell("sign-in", "the registry")[1]
+        assert "root token from ANKA_CI_TOKEN works | " == examined.tell("sign-in", "the registry")[1]
+        # The settings have the right one, and a variable with an old one stands in front of it.
+        file = tmp_path / "settings.yml"
+        file.write_text(json.dumps({"default": "a", "contexts": {"a": {"token-file": str(server.token_file)}}}))
+        examined = doctor(**env, ANKA_CI_SETTINGS=str(file), ANKA_CI_TOKEN="a-token-of-last-year")
+        level, said = examined.tell("sign-in", "the registry")
+        assert (5, "problem") == (examined.code, level)
+        assert said.endswith("use root token from token-file in the settings alone, which works")
+        ways = [each for each in examined.document["findings"] if each["name"] == "way"]
+        assert ["warning", "ok"] * 2 == [each["level"] for each in ways], "both for both servers"
     assert token not in examined.out
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "code"), [(900, "ok", 0), (5, "warning", 0), (-1, "problem", 5), (None, "", 5)]
+)
+def test_a_client_certificate(doctor, served, tmp_path, days, level, code):
+    file, mine = certificate(tmp_path, days=900), certificate(tmp_path, days=days or 1, name="ci")
+    wanting = serving(file)
+    wanting.verify_mode = ssl.CERT_REQUIRED
+    wanting.load_verify_locations(f"{mine}.crt")
+    with Front(served.registry_url, nothing, wanting) as front:
+        env = {"ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_CA": f"{file}.crt"}
+        examined = doctor(**env, **({} if days is None else {"ANKA_CI_CERTIFICATE": str(mine)}))
+    assert (code, "ok") == (examined.code, examined.find("tls")["level"])
+    assert ("problem" if code else "ok") == examined.find("sign-in")["level"]
+    if days:
+        assert level == examined.find("client certificate")["level"]
+    else:
+        assert (
+            "it wants a client certificate (certificate required) | set ANKA_CI_CERTIFICATE"
+            in examined.tell("sign-in")[1]
+        )
+
+
+def test_a_client_certificate_that_cannot_be_used(doctor, served, tmp_path):
+    mine, other = certificate(tmp_path, days=5, name="ci"), certificate(tmp_path, days=6, name="ci")
+    file = certificate(tmp_path, days=900)
+    with Front(served.registry_url, nothing, serving(file)) as front:
+        env = {"ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_CA": f"{file}.crt"}
+        examined = doctor(**env, ANKA_CI_CERTIFICATE=f"{mine}.crt", ANKA_CI_KEY=f"{other}.key")
+    assert (2, "ok") == (examined.code, examined.find("tls")["level"])
+    assert "cannot be used: the client certificate (ANKA_CI_CERTIFICATE, ANKA_CI_KEY)" in examined.tell("sign-in")[1]
 
 
 def test_a_token_that_nobody_asks_for(doctor, served):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anka_ci.auth import SignIn
 from anka_ci.clock import SystemClock
 from anka_ci.reach import Proxy, Reach, reach
 from anka_ci.wire.certificate import Certificate
@@ -17,7 +18,7 @@ from front import certificate
 
 
 def go(url: str, proxy: str = "") -> Reach:
-    return reach(url, proxy=Proxy(url=proxy), authorities="", clock=SystemClock(), limit=5.0)
+    return reach(url, found=SignIn(), proxy=Proxy(url=proxy), authorities="", clock=SystemClock(), limit=5.0)
 
 
 def test_a_name_that_does_not_resolve_and_one_that_is_none():

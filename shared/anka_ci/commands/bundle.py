@@ -119,11 +119,12 @@ def members(
     }
     for number, facts in enumerate(servers, 1):
         kind = facts.what.split()[-1]
-        for read in (facts.anonymous, facts.first, *facts.reads):
-            if read is not None:
-                who = "-unsigned" if read is facts.anonymous else ""
-                name = f"answers/{number}-{kind}-{read.name.replace(' ', '-')}{who}.json"
-                found[name] = _answer(facts.url, read)
+        reads = [("", read) for read in (facts.first, *facts.reads) if read is not None]
+        reads += [("-unsigned", facts.anonymous)] if facts.anonymous is not None else []
+        reads += [(f"-way-{place}", way.read) for place, way in enumerate(facts.ways, 1)]
+        for who, read in reads:
+            name = f"answers/{number}-{kind}-{read.name.replace(' ', '-')}{who}.json"
+            found[name] = _answer(facts.url, read)
     return {name: _file(value, redactor) for name, value in found.items()}
 
 

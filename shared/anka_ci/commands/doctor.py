@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anka_ci import __version__, inputs
+from anka_ci import __version__, auth, inputs
 from anka_ci.clock import Cancelled, Clock, SystemClock
-from anka_ci.commands import add_input, bundle, origins
+from anka_ci.commands import add_input, bundle, origins, sign_ins
 from anka_ci.commands.examine import CONTROLLER, Examination
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError
@@ -101,13 +101,19 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
     shared = inputs.bind(SharedInputs, values, what="doctor")
     try:
         context = console.context(shared)
+        contexts = sign_ins.contexts(console.env, shared, context)
+        for each in contexts:
+            for service in (auth.CONTROLLER, auth.REGISTRY):
+                for secret in each.of(service).secrets():
+                    console.redactor.add(secret)
         findings = of_context.findings(origins.facts(console.env, shared, context))
     except AnkaCiError as error:
         context = Context()
+        contexts = [context]
         findings = of_context.findings(origins.unreadable(console.env, error))
     cancelled = Cancelled()
     with console.interrupts(cancelled):
-        looking = Examination(context, console.env, clock, cancelled, context.timeout)
+        looking = Examination(contexts, console.env, clock, cancelled)
         servers = looking.servers()
         host = looking.host(servers, options.node)
     for facts in servers:

@@ -14,20 +14,24 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anka_ci import __version__, host
 from anka_ci.anka import Anka
+from anka_ci.auth import CERTIFICATE, service_of, tls
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.errors import AnkaCiError
-from anka_ci.reach import Proxy, reach
-from anka_ci.rules.diagnosis.facts import Read, ServerFacts
+from anka_ci.commands import sign_ins
+from anka_ci.errors import AnkaCiError, NotAuthorisedError, UnreachableError, UsageError
+from anka_ci.reach import Proxy, Reach, reach
+from anka_ci.rules.diagnosis.facts import Client, Read, ServerFacts, Way
 from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts
 from anka_ci.rules.diagnosis.nodes import rows
 from anka_ci.rules.diagnosis.server import largest
+from anka_ci.rules.diagnosis.sign_in import refused
 from anka_ci.settings import Context
 from anka_ci.transport import Transport
+from anka_ci.wire.certificate import Certificate
 from anka_ci.wire.envelope import Envelope
 
 LIMIT = 30.0
@@ -51,16 +55,18 @@ READS = {
 
 
 class Examination:
-    """One examination of a context, from one environment, on one clock."""
+    """One examination of a context, from one environment, on one clock.
 
-    def __init__(
-        self, context: Context, env: Mapping[str, str], clock: Clock, cancelled: Cancelled, limit: float | None
-    ) -> None:
-        self.context = context
+    ``contexts`` begins with it; the others differ in how they sign in, and only that is tried.
+    """
+
+    def __init__(self, contexts: Sequence[Context], env: Mapping[str, str], clock: Clock, cancelled: Cancelled) -> None:
+        self.context = contexts[0]
+        self._contexts = contexts
         self._env = env
         self._clock = clock
         self._cancelled = cancelled
-        self._whole = Deadline(clock, limit)
+        self._whole = Deadline(clock, self.context.timeout)
 
     def servers(self) -> list[ServerFacts]:
         """The controller, and every registry that the context names, else the one that the controller reports."""
@@ -74,9 +80,11 @@ class Examination:
 
     def server(self, what: str, url: str) -> ServerFacts:
         """How far we come with one server."""
-        rest = Transport(url, self._anka(self.context), what=what)
-        way = reach(
+        rest = self._rest(self.context, what, url)
+        service = service_of(what)
+        seen = reach(
             url,
+            found=rest.found,
             proxy=self._proxy(rest),
             authorities=rest.authorities(),
             clock=self._clock,
@@ -85,21 +93,79 @@ class Examination:
         facts = ServerFacts(
             what=what,
             url=url,
-            reach=way,
-            signed="the root token" if self.context.token else "",
+            reach=seen,
+            signed=sign_ins.words(self.context, service),
+            hint=rest.found.hint(),
             now=self._clock.now(),
+            clients=self._clients(service),
         )
-        if way.failed in ("name", "connection"):
+        if seen.failed in ("name", "connection"):
             return facts
         first = self._read(rest, "status", STATUS[what])
+        if not first.status and first.code == UnreachableError.code and not facts.clients:
+            first = self._wanted(first, rest, seen)
         facts = dataclasses.replace(facts, first=first)
-        if facts.signed and first.status:
-            nobody = dataclasses.replace(self.context, token=None)
-            bare = Transport(url, self._anka(nobody), what=what)
-            facts = dataclasses.replace(facts, anonymous=self._read(bare, "status", STATUS[what]))
+        if facts.signed and (first.status or first.code in (NotAuthorisedError.code, UsageError.code)):
+            nobody = self._rest(sign_ins.alone(self.context, service, None), what, url)
+            anonymous = self._read(nobody, "status", STATUS[what])
+            facts = dataclasses.replace(facts, anonymous=anonymous, ways=tuple(self._ways(what, url, first)))
+        if refused(first):
+            facts = dataclasses.replace(facts, provider=self._provider(what, url))
         if not first.allowed:
             return facts
         return dataclasses.replace(facts, reads=tuple(self._reads(rest, what)))
+
+    def _ways(self, what: str, url: str, first: Read) -> list[Way]:
+        """Every way that is configured, tried alone."""
+        found: list[Way] = []
+        tried: list[object] = []
+        service = service_of(what)
+        for context in self._contexts:
+            kinds = context.of(service).kinds
+            for kind in kinds:
+                one = sign_ins.alone(context, service, kind)
+                sent = sign_ins.parts(one.of(service))
+                if sent in tried:
+                    continue
+                tried.append(sent)
+                used = context is self.context
+                if used and len(kinds) == 1:
+                    read = first
+                else:
+                    read = self._read(self._rest(one, what, url), "status", STATUS[what])
+                found.append(Way(detail=sign_ins.words(one, service), used=used, read=read))
+        return found
+
+    def _clients(self, service: str) -> tuple[Client, ...]:
+        found = self.context.of(service)
+        if found.certificate is None:
+            return ()
+        detail = sign_ins.words(sign_ins.alone(self.context, service, CERTIFICATE), service)
+        try:
+            return (Client(detail=detail, certificate=Certificate.read_pem(tls.pair(found)[0])[0]),)
+        except (AnkaCiError, ValueError) as error:
+            return (Client(detail=detail, failure=f"{detail}: {getattr(error, 'message', error)}"),)
+
+    def _wanted(self, read: Read, rest: Transport, seen: Reach) -> Read:
+        """A read that broke because the server wants a client certificate says so; another stays as it is."""
+        if seen.tls is None or seen.failed or seen.proxy.url:
+            return read
+        told = tls.ask(rest.url, tls.context(rest.found, rest.authorities()))
+        if told is None:
+            return read
+        hint = "set ANKA_CI_CERTIFICATE and ANKA_CI_KEY, or name their files in the context"
+        failure = f"it wants a client certificate ({told})"
+        return dataclasses.replace(read, failure=failure, hint=hint, code=NotAuthorisedError.code)
+
+    def _provider(self, what: str, url: str) -> str:
+        """The OpenID provider that a server names to everyone; empty when it names none."""
+        rest = self._rest(sign_ins.alone(self.context, service_of(what), None), what, url)
+        body = self._read(rest, "provider", "/config/v1/auth").body
+        oidc = body.get("oidc") if isinstance(body, Mapping) else None
+        return str(oidc.get("provider_url") or "") if isinstance(oidc, Mapping) else ""
+
+    def _rest(self, context: Context, what: str, url: str) -> Transport:
+        return Transport(url, self._anka(context), what=what)
 
     def _reads(self, rest: Transport, what: str) -> list[Read]:
         found = []
@@ -121,7 +187,16 @@ class Examination:
             answer = rest.look(path)
         except AnkaCiError as error:
             passed = self._clock.monotonic() - started
-            return Read(name=name, path=path, failure=error.message, sent=sent, seconds=passed, headers={})
+            return Read(
+                name=name,
+                path=path,
+                failure=error.message,
+                hint=error.hint,
+                code=error.code,
+                sent=sent,
+                seconds=passed,
+                headers={},
+            )
         envelope = Envelope.read(answer.content)
         headers = {key.lower(): value for key, value in answer.headers.items()}
         return Read(
@@ -140,7 +215,7 @@ class Examination:
 
     def _proxy(self, rest: Transport) -> Proxy:
         used = rest.proxy()
-        if self.context.proxy:
+        if rest.found.proxy:
             return Proxy(url=used, source="the context")
         scheme = rest.url.split(":")[0]
         names = [f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anka_ci import inputs, settings
+from anka_ci.auth import Material, SignIn
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import SharedInputs
 from anka_ci.rules.diagnosis.context import ContextFacts, Setting
@@ -34,11 +35,11 @@ def facts(env: Mapping[str, str], shared: SharedInputs, context: Context) -> Con
     from_file = _load(bare, SharedInputs(context=shared.context))
     for field in dataclasses.fields(Context):
         value = getattr(context, field.name)
-        if field.name == "name" or value == getattr(Context(), field.name):
+        if field.name in ("name", "sources") or value == getattr(Context(), field.name):
             continue
         origin = next((name for name, other in left_out if getattr(other, field.name) != value), "")
         if not origin and getattr(from_file, field.name) == value:
-            origin = f"what {file} names" if isinstance(value, Secret) else str(file)
+            origin = f"what {file} names" if isinstance(value, (Secret, Material)) else str(file)
         name = NAMES.get(field.name, inputs.dashed(field.name))
         found.append(Setting(name=name, value=text(value), origin=origin or "the options and the environment alike"))
     return ContextFacts(name=context.name, file=str(file), exists=file.exists(), chosen=chosen, settings=tuple(found))
@@ -71,6 +72,12 @@ def _load(env: Mapping[str, str], shared: SharedInputs) -> Context:
 
 def text(value: object) -> str:
     """A setting as people read it; a secret as ``***``."""
+    if isinstance(value, Material):
+        return value.file or str(value.secret)
+    if isinstance(value, SignIn):
+        return " and ".join(value.kinds) or "none"
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):  # headers
+        return ", ".join(f"{name}: {secret}" for name, secret in value)
     if isinstance(value, tuple):
         words = [str(item) for item in value]
         return ", then ".join(words) if all("://" in word for word in words) else shlex.join(words)

@@ -13,11 +13,13 @@ from anka_ci.wire.server_status import ServerStatus
 
 if TYPE_CHECKING:
     from anka_ci.reach import Reach
+    from anka_ci.wire.certificate import Certificate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """One read that was tried. ``status`` is the HTTP status, 0 when no answer came and ``failure`` says why.
+    """One read that was tried. ``status`` is the HTTP status, 0 when no answer came: then ``failure``, ``hint``
+    and ``code`` are those of the error.
 
     ``ok`` is the envelope's word, None when the reply is none; ``said`` its message, or the reply's own text. ``sent``
     and ``seconds`` are when it was asked and how long it took; ``headers`` in lower case, ``body`` the envelope's.
@@ -29,6 +31,8 @@ class Read:
     ok: bool | None = None
     said: str = ""
     failure: str = ""
+    hint: str = ""
+    code: int = 0
     sent: float = 0.0
     seconds: float = 0.0
     date: float | None = None
@@ -42,12 +46,34 @@ class Read:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerFacts:
-    """What was found about one server. ``signed`` names how we sign in, empty: not at all.
+class Way:
+    """One way of signing in, tried alone: ``detail`` names it for people, ``read`` is what became of it.
 
-    ``first`` is the read of its status, ``reads`` those that follow when that one worked; ``anonymous`` the read of
-    its status without any credentials, None when we have none anyway. ``known`` are the registries that the context
-    names. ``now`` in seconds since 1970.
+    ``used`` says whether the steps use it; else another stands in front of it.
+    """
+
+    detail: str
+    used: bool
+    read: Read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A client certificate; None when it cannot be read, and ``failure`` says why."""
+
+    detail: str
+    certificate: Certificate | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFacts:
+    """What was found about one server. ``signed`` names how we sign in (empty: not at all), ``hint`` what to check.
+
+    ``ways`` are all that are configured, ``clients`` the certificates among them; ``provider`` is the OpenID provider
+    that the server names, looked for when we are not let in. ``first`` is the read of its status, ``reads`` those that
+    follow when that one worked, ``anonymous`` the read of its status without any sign-in, None when we have none
+    anyway. ``now`` in seconds since 1970.
     """
 
     what: str
@@ -55,6 +81,10 @@ class ServerFacts:
     reach: Reach
     signed: str
     now: float
+    hint: str = ""
+    ways: tuple[Way, ...] = ()
+    clients: tuple[Client, ...] = ()
+    provider: str = ""
     first: Read | None = None
     anonymous: Read | None = None
     reads: tuple[Read, ...] = ()

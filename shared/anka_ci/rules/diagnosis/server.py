@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from anka_ci.errors import NotAuthorisedError, RefusedError, UnreachableError
+from anka_ci.errors import NotAuthorisedError, RefusedError, UnreachableError, UsageError
 from anka_ci.inputs import show_size
-from anka_ci.rules.diagnosis import Finding, Told, listed, way
-from anka_ci.rules.diagnosis.facts import Read, ServerFacts
+from anka_ci.rules.diagnosis import Finding, Told, listed, sign_in, way
+from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.wire.server_status import Disk, ServerStatus
 
 LEAST = 1 << 30
@@ -44,7 +44,7 @@ def findings(facts: ServerFacts) -> list[Finding]:
     way.way(facts, told)
     way.tls(facts, told)
     if _anka(facts, told):
-        _sign_in(facts, told)
+        sign_in.findings(facts, told)
     status = facts.status
     if status is None:
         why = "the server did not tell its status"
@@ -63,6 +63,8 @@ def findings(facts: ServerFacts) -> list[Finding]:
 def _anka(facts: ServerFacts, told: Told) -> bool:
     """Whether what answers is Anka, with or without letting us in."""
     read = facts.first
+    if read is not None and (sign_in.refused(read) or read.code == UsageError.code):
+        return True
     if read is None or not read.status:
         why = "there is no way to it" if facts.reach.failed else f"no answer came: {read.failure if read else ''}"
         if read is not None and not facts.reach.failed:
@@ -71,7 +73,7 @@ def _anka(facts: ServerFacts, told: Told) -> bool:
             told.unknown("answer", why)
         told.unknown("sign-in", why)
         return False
-    if read.ok is None and read.status not in (401, 403):
+    if read.ok is None:
         seen = f"GET {read.path} gave HTTP {read.status}, and no Anka reply: {read.said or 'nothing'}"
         do = f"is this the address of {facts.what}? A proxy or another program may answer there"
         if 300 <= read.status < 400:
@@ -80,27 +82,6 @@ def _anka(facts: ServerFacts, told: Told) -> bool:
         told.unknown("sign-in", "what answers is not Anka")
         return False
     return True
-
-
-def _sign_in(facts: ServerFacts, told: Told) -> None:
-    """Whether we are let in, and whether we would be without."""
-    read, how = facts.first, facts.signed
-    assert read is not None
-    if read.status in (401, 403) or read.said == "Authentication Required":
-        word = "not permitted" if read.status == 403 else "not let in"
-        seen = f"{word} with {how or 'no credentials'} ({_http(read)})"
-        do = "check that it is this server's, and has not expired" if how else "set ANKA_CI_TOKEN to the root token"
-        told.problem("sign-in", seen, do, NotAuthorisedError.code)
-    elif not read.allowed:
-        do = "see the server's log"
-        told.problem("answer", f"GET {read.path}: {_http(read)}", do, RefusedError.code)
-        told.unknown("sign-in", "the server failed")
-    elif not how:
-        told.ok("sign-in", "none, and none is asked for")
-    elif facts.anonymous is not None and facts.anonymous.allowed:
-        told.ok("sign-in", f"{how} is sent, but none is asked for: whoever reaches the server may do everything")
-    else:
-        told.ok("sign-in", f"{how} works")
 
 
 def _state(facts: ServerFacts, status: ServerStatus, told: Told) -> None:
@@ -155,7 +136,7 @@ def _permissions(facts: ServerFacts, told: Told) -> None:
     for read in facts.reads:
         if read.allowed:
             continue
-        seen = f"{read.name} ({_http(read)})"
+        seen = f"{read.name} ({sign_in.http(read)})"
         if read.status == 403:
             told.warning("may not", seen, "if a step needs it, give this user's group the permission")
         elif read.status == 401:
@@ -165,15 +146,11 @@ def _permissions(facts: ServerFacts, told: Told) -> None:
         elif read.ok is False and read.status < 500:
             told.warning("refuses", f"{read.name}: {read.said}", "the licence may not hold it (groups need Enterprise)")
         elif read.status:
-            seen = f"{read.name}: {_http(read)}"
+            seen = f"{read.name}: {sign_in.http(read)}"
             told.problem("fails", seen, "see the server's log", UnreachableError.code)
         else:
             told.unknown(read.name, f"no answer came: {read.failure}")
     told.unknown("may change", f"trying would change something: {WRITES[facts.what]}")
-
-
-def _http(read: Read) -> str:
-    return f"HTTP {read.status}" + (f": {read.said}" if read.said else "")
 
 
 def _disk(facts: ServerFacts, told: Told) -> None:

@@ -57,7 +57,7 @@ def tls(facts: ServerFacts, told: Told) -> None:
     reach = facts.reach
     if not reach.secure:
         if facts.signed and reach.host not in LOOPBACK:
-            seen = f"none: {facts.signed} travels unencrypted"
+            seen = f"none, so that whoever listens can sign in as we do ({facts.signed})"
             told.warning("tls", seen, "serve it over HTTPS, and write https:// in the URL")
         else:
             told.ok("tls", "none: plain HTTP")
@@ -78,6 +78,8 @@ def tls(facts: ServerFacts, told: Told) -> None:
             _trust(shaken.failure),
             UnreachableError.code,
         )
+    elif not shaken.authorities:
+        told.warning("tls", f"{shaken.version}, its certificate is not checked{named}", "name its authority with `ca`")
     else:
         told.ok("tls", f"{shaken.version}, trusted{named}; checked against {shaken.authorities}")
     if certificate is None:
@@ -97,14 +99,16 @@ def _trust(failure: str) -> str:
     return "name the certificate authority with `ca` or ANKA_CI_CA"
 
 
-def expiry(told: Told, name: str, certificate: Certificate, now: float, do: str) -> None:
-    """How long a certificate still holds."""
+def expiry(
+    told: Told, name: str, certificate: Certificate, now: float, do: str, *, code: int = UnreachableError.code
+) -> None:
+    """How long a certificate still holds; ``code`` is the class of the problem when it does not."""
     left = certificate.not_after - now
     if left <= 0:
-        told.problem(name, f"expired {_days(-left)} ago", do, UnreachableError.code)
+        told.problem(name, f"expired {_days(-left)} ago", do, code)
     elif certificate.not_before > now:
         seen = f"holds only from {_days(certificate.not_before - now)} on"
-        told.problem(name, seen, "check the clock of this host, and that of who issued it", UnreachableError.code)
+        told.problem(name, seen, "check the clock of this host, and that of who issued it", code)
     elif left < EXPIRY:
         told.warning(name, f"expires in {_days(left)}", do)
     else:
