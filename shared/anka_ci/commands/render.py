@@ -15,7 +15,7 @@ from anka_ci.console import Console
 from anka_ci.errors import DriftError, NotOursError, UsageError
 from anka_ci.render import Faces
 
-MAKERS = ("anka_ci.faces", "anka_ci_actions.faces", "anka_ci_jenkins.faces")
+MAKERS = ("anka_ci.faces", "anka_ci_actions.faces", "anka_ci_jenkins.faces", "anka_ci.server.openapi")
 MARK = "by `anka-ci render`"
 """In the first two lines of every face."""
 PLACES = ("action.yml", "actions/*/action.yml", "jenkins/vars/*.groovy", "jenkins/vars/*.txt", "shared/*.*")

@@ -34,10 +34,12 @@ from anka_ci.server.instance_calls import InstanceCalls
 from anka_ci.server.instances import Instances
 from anka_ci.server.ledger import Ledger
 from anka_ci.server.oci import Oci, Routes
+from anka_ci.server.openapi import Description
 from anka_ci.server.orders import Model
 from anka_ci.server.registry import RegistryCalls
 from anka_ci.server.seed import seed
 from anka_ci.server.state import State
+from anka_ci.server.table import CONTROLLER, REGISTRY
 from anka_ci.server.uploads import Uploads
 from anka_ci.server.virtual import VirtualNodes
 
@@ -223,8 +225,10 @@ class Server:
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
         parts = (calls, rest, InstanceCalls(state, fleet, instances, images), HealthCalls())
-        first = routes.controller(parts, self._fail_status)
-        second = routes.registry(parts, Oci(state), Uploads(state), self._fail_status)
+        described = (CONTROLLER, REGISTRY) if self._registry_port is None else (CONTROLLER,)
+        first = routes.controller((*parts, Description(described)), self._fail_status)
+        data_plane = Oci(state), Uploads(state)
+        second = routes.registry((*parts, Description((REGISTRY,))), *data_plane, self._fail_status)
         if self._registry_port is None:
             both = first + second
             self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, gate)

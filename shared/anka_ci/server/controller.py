@@ -46,6 +46,25 @@ class ControllerCalls:
             license="enterprise plus",
         ).emit()
 
+    def stats(self, given: Parameters) -> Any:
+        """How busy the controller's queue is; nothing waits in one here."""
+        return {"average_queue_time": 0, "tasks_per_second": 0}
+
+    def update_nodes(self, given: Parameters) -> Any:
+        """Have the nodes' agents brought up to date; the nodes here are of the server's own version."""
+
+    def usb(self, given: Parameters) -> Any:
+        """The USB devices of the nodes and how many are free; there are none here."""
+        return {}
+
+    def vlans(self, given: Parameters) -> Any:
+        """The VLANs that instances may use; there are none here."""
+        return []
+
+    def macs(self, given: Parameters) -> Any:
+        """The MAC addresses kept for instances; there are none here."""
+        return []
+
     def nodes(self, given: Parameters) -> Any:
         """Every node; with ``id`` a list of that one (since 1.32)."""
         if "id" not in given:
@@ -147,6 +166,8 @@ MEMBERS = (
     replace(NODES, help="Ids of nodes.", required=True),
 )
 
+_RATE = {"type": "number", "minimum": 0}
+_USB = schema.noun("UsbDevice", {"available": schema.COUNT, "busy": schema.COUNT})
 _C = ControllerCalls
 CALLS = (
     Call("GET", "/api/v1/status", _C.status, "status", answers=ServerStatus.SCHEMA),
@@ -158,6 +179,17 @@ CALLS = (
         (Parameter("id", "Id of a node.", form="node-id"),),
         schema.several(Node.SCHEMA),
     ),
+    Call("PUT", "/api/v1/node/update", _C.update_nodes, "updateNodes"),
+    Call(
+        "GET",
+        "/api/v1/stats",
+        _C.stats,
+        "stats",
+        answers=schema.noun("Stats", {"average_queue_time": _RATE, "tasks_per_second": _RATE}),
+    ),
+    Call("GET", "/api/v1/usb", _C.usb, "usbDevices", answers=schema.mapping(_USB)),
+    Call("GET", "/api/v1/vlan", _C.vlans, "vlans", answers=schema.several(schema.TEXT)),
+    Call("GET", "/api/v1/macaddr", _C.macs, "macAddresses", answers=schema.several(schema.TEXT)),
     Call("POST", "/api/v1/node/group", _C.join, "joinGroups", MEMBERS),
     Call("DELETE", "/api/v1/node/group", _C.leave, "leaveGroups", MEMBERS),
     Call("GET", "/api/v1/group", _C.groups, "groups", answers=schema.several(Group.SCHEMA)),

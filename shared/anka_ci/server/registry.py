@@ -6,6 +6,7 @@ contradictions; never falls back to the latest version when any selector was giv
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +56,16 @@ class RegistryCalls:
         return [{template.id: template.name} for template in self._state.templates()]
 
     def list(self, given: Parameters) -> Any:
-        """The templates; with ``id`` that one as it is shown."""
+        """The templates; with ``id`` that one as it is shown.
+
+        ``apiver`` v1 makes them objects still, with only id and name to rely on.
+        """
         if "id" in given or "info" in given:
             return self.show(given)
-        return [template.row().emit() for template in self._state.templates()]
+        rows = [template.row() for template in self._state.templates()]
+        if given.get("apiver") == "v1":
+            rows = [Template(id=row.id, name=row.name, size=0) for row in rows]
+        return [row.emit() for row in rows]
 
     def show(self, given: Parameters) -> Any:
         """One template, or with ``info`` the VM configuration of one of its versions."""
@@ -89,6 +96,11 @@ class RegistryCalls:
     def arch(self, given: Parameters) -> Any:
         """Say which architecture a template is of."""
         self._state.set_arch(self._template(given), given["arch"])
+
+    def log(self, given: Parameters) -> Any:
+        """Take a line of an agent's log, which goes into this server's own at debug level."""
+        words = [str(given.get(name, ""))[:1000] for name in ("machine_name", "service", "host", "content")]
+        logging.getLogger(__name__).debug("log of %r %r %r: %r", *words)
 
     def _template(self, given: Parameters) -> Template:
         if "id" not in given:
@@ -125,6 +137,16 @@ LIST_V1 = schema.several({**schema.mapping(schema.TEXT), "minProperties": 1, "ma
 
 _C, _R = "/api/v1/registry", "/registry"
 SHOWN = (MAYBE_ID, INFO, TAG, VERSION)
+API = Parameter("apiVer", "The registry's list that it is made of; v1 tells id and name only.", choices=("v1", "v2"))
+LINE = tuple(
+    Parameter(name, text, place="body")
+    for name, text in (
+        ("machine_name", "Name of the machine."),
+        ("service", "Who says it."),
+        ("host", "Address of the machine."),
+        ("content", "What is said."),
+    )
+)
 ARCH = Parameter("arch", "Architecture.", place="both", required=True, choices=("arm64", "amd64"))
 CALLS = (
     Call("GET", f"{_R}/status", RegistryCalls.status, "registryStatus", answers=ServerStatus.SCHEMA, null=True),
@@ -167,6 +189,7 @@ CALLS = (
         (replace(ID, place="both"), ARCH),
         null=True,
     ),
+    Call("POST", "/log", RegistryCalls.log, "log", LINE, null=True),
 )
 SEEN = (
     Call("GET", f"{_C}/disk", RegistryCalls.disk, "disk", answers=Disk.SCHEMA),
@@ -175,7 +198,7 @@ SEEN = (
         f"{_C}/vm",
         RegistryCalls.list,
         "templates",
-        SHOWN,
+        (*SHOWN, API),
         schema.either(LIST, Template.SCHEMA, schema.OPEN),
     ),
     Call("GET", f"{_C}/vm/info", RegistryCalls.info, "config", (ID, TAG, VERSION), schema.OPEN),

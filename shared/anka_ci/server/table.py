@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anka_ci.server import controller, health, instance_calls, registry
+from anka_ci.server import controller, health, instance_calls, openapi, registry
 from anka_ci.server.call import Call
 
 Table = Mapping[type, tuple[Call, ...]]
@@ -18,8 +18,10 @@ CONTROLLER: Table = {
     registry.RegistryCalls: registry.SEEN,
     instance_calls.InstanceCalls: instance_calls.CALLS,
     health.HealthCalls: health.CALLS,
+    openapi.Description: openapi.CALLS,
 }
 REGISTRY: Table = {
     registry.RegistryCalls: registry.CALLS,
     health.HealthCalls: health.CALLS,
+    openapi.Description: openapi.CALLS,
 }
