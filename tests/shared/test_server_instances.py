@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -211,6 +212,26 @@ def test_instances_when_the_server_is_started_again(seeded: Path, tmp_path: Path
         assert ("Error", "the node node-1 is gone") == tuple(
             shown(server, again)[key] for key in ("instance_state", "message")
         )
+
+
+def test_a_distribution_holds_up_no_instance_of_its_node(seeded: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(seeded, tmp_path / "data", symlinks=True))
+    with Server(data) as server:
+        newest = json.loads(urlopen(f"{server.registry_url}/v2/{ID}/manifests/v1", timeout=10).read())["layers"][-1]
+    faults = tmp_path / "faults.yml"
+    faults.write_text(f"http: [{{match: GET /v2/*/blobs/{newest['digest']}, does: stall, for: 60s}}]\n")
+    with Server(data, nodes=1, faults=faults) as server:
+        one = start(server, tag="base")
+        until(server, one, "Started")
+        request = ok(server, "POST", "/api/v1/registry/vm/distribute", {"template_id": ID, "tag": "v1"})["request_id"]
+        two = start(server, tag="base")
+        until(server, two, "Started")
+        assert "Scheduling" == state(server, start(server, tag="v1"))
+        restart(server, one)
+        ok(server, "DELETE", VM, {"id": one})
+        until(server, one, "Terminated")
+        (share,) = ok(server, "GET", f"/api/v1/registry/vm/distribute?id={request}")["distribute_status"].values()
+        assert (False, None) == (share["status"], share.get("error"))
 
 
 class Simulated:

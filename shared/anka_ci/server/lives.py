@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.clock import Cancelled, Clock
-from anka_ci.errors import AnkaCiError, InterruptError
+from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError
 from anka_ci.server.ledger import GONE, Ledger
 from anka_ci.server.record import DELETE, STOP, Record
 from anka_ci.server.workers import Workers
@@ -143,7 +143,10 @@ class Lives:
         """Remove a VM, if there is one; then the instance is terminated."""
         instance_id = record.instance.id
         self._workers.end((instance_id, "script"))
-        uuid = self._ledger.get(instance_id).uuid
+        try:
+            uuid = self._ledger.get(instance_id).uuid
+        except NotFoundError:  # it was saved as an image just before
+            return
         try:
             if uuid and agent is not None:
                 agent.guests.delete(uuid)

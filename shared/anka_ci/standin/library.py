@@ -39,9 +39,19 @@ class Library:
     @contextlib.contextmanager
     def locked(self, cancelled: Cancelled) -> Iterator[None]:
         """One command at a time changes the library; the others wait, as long as it takes."""
+        with self._alone("library", cancelled):
+            self._sweep()
+            yield
+
+    def fetching(self, cancelled: Cancelled) -> contextlib.AbstractContextManager[None]:
+        """One command at a time fetches layers; those that only change VMs go on meanwhile."""
+        return self._alone("fetching", cancelled)
+
+    @contextlib.contextmanager
+    def _alone(self, name: str, cancelled: Cancelled) -> Iterator[None]:
         self.images.mkdir(parents=True, exist_ok=True)
         (self.vms / ".locks").mkdir(parents=True, exist_ok=True)
-        with (self.vms / ".locks" / "library").open("a") as lock:
+        with (self.vms / ".locks" / name).open("a") as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +59,6 @@ class Library:
                 except BlockingIOError:
                     cancelled.wait(0.05)
                     cancelled.check("waiting for another anka command")
-            self._sweep()
             yield
 
     def _sweep(self) -> None:

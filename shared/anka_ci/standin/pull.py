@@ -68,34 +68,63 @@ def here(library: Library, machine: Machine | None, template: Template, wanted: 
 
 
 def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> Reply:
-    """Fetch a version and make it the VM's state; layers that are here are not fetched again."""
+    """Fetch a version and make it the VM's state; layers that are here are not fetched again.
+
+    The library is only locked before and after the transfer, so that other VMs start and stop meanwhile.
+    """
     template = find(anka, asked.sought, arch)
     wanted = version(template, asked.tag, asked.number)
-    with library.locked(anka.cancelled):
-        machine = _guard(library, template, arch)
-        oci = Oci(anka.registry.url, anka)
-        received = shared = 0
-        fresh = machine is None
-        if machine is not None and here(library, machine, template, wanted) and _unchanged(oci, machine, wanted):
-            stored = machine.stored(wanted.tag)
-            shared = library.size(stored.meta) if stored else 0
-        else:
-            content, digest = oci.manifest(repository(template.id), oci_tag(wanted.tag))
-            manifest = _read(content, template, wanted)
-            received, shared = fetch(library, oci, manifest, voice)
-            machine = _keep(library, oci, machine, manifest, digest, voice)
-        stored = machine.stored(wanted.tag)
-        assert stored is not None
-        if not fresh and not (asked.fetch_only and machine.tag):
-            library.checkout(machine, stored)
-        if asked.shrink:
-            shrink(library, machine, wanted.tag)
-        body: dict[str, Any] = {"uuid": machine.id, "name": machine.name, "tag": wanted.tag}
-        body |= {"bytes_received": received, "bytes_shared": shared}
-        message = f"{machine.id}: pulled {size(received)} for tag {wanted.tag}"
-        if voice.generation == 2:
-            message = "vm pulled successfully"
-        return Reply(body=body, message=message)
+    oci, received, shared = Oci(anka.registry.url, anka), 0, 0
+    with library.fetching(anka.cancelled):
+        while True:
+            found: tuple[Manifest, str] | None = None
+            with library.locked(anka.cancelled):
+                machine = _guard(library, template, arch)
+                there = here(library, machine, template, wanted)
+            if machine is None or not there or not _unchanged(oci, machine, wanted):
+                content, digest = oci.manifest(repository(template.id), oci_tag(wanted.tag))
+                found = _read(content, template, wanted), digest
+                moved, shared = fetch(library, oci, found[0], voice)
+                received += moved
+            with library.locked(anka.cancelled):
+                machine = _guard(library, template, arch)
+                if not (here(library, machine, template, wanted) if found is None else _complete(library, found[0])):
+                    continue  # another command has removed what was here
+                made = _make(library, oci, machine, asked, wanted, found)
+                stored = made.stored(wanted.tag)
+                if found is None and stored is not None:
+                    shared = library.size(stored.meta)
+                break
+    body: dict[str, Any] = {"uuid": made.id, "name": made.name, "tag": wanted.tag}
+    body |= {"bytes_received": received, "bytes_shared": shared}
+    message = f"{made.id}: pulled {size(received)} for tag {wanted.tag}"
+    return Reply(body=body, message="vm pulled successfully" if voice.generation == 2 else message)
+
+
+def _complete(library: Library, manifest: Manifest) -> bool:
+    return all(library.image(layer).exists() for layer in manifest.layers if layer.role != "nvram")
+
+
+def _make(
+    library: Library,
+    oci: Oci,
+    machine: Machine | None,
+    asked: Pull,
+    wanted: Version,
+    found: tuple[Manifest, str] | None,
+) -> Machine:
+    """Make what is here now the VM's state; ``found`` is the manifest, with its digest, that was fetched for it."""
+    fresh = machine is None
+    if found is not None:
+        machine = _keep(library, oci, machine, *found)
+    stored = machine.stored(wanted.tag) if machine else None
+    assert machine is not None
+    assert stored is not None
+    if not fresh and not (asked.fetch_only and machine.tag):
+        library.checkout(machine, stored)
+    if asked.shrink:
+        shrink(library, machine, wanted.tag)
+    return machine
 
 
 def _guard(library: Library, template: Template, arch: str) -> Machine | None:
@@ -184,9 +213,7 @@ def _has(library: Library, layer: Layer) -> bool:
     return True
 
 
-def _keep(
-    library: Library, oci: Oci, machine: Machine | None, manifest: Manifest, digest: str, voice: Voice
-) -> Machine:
+def _keep(library: Library, oci: Oci, machine: Machine | None, manifest: Manifest, digest: str) -> Machine:
     """Make what was fetched a local tag, and the VM if it is not there."""
     if manifest.config_size > LARGEST_CONTENT:
         raise Failure(f"{manifest.name}:{manifest.tag}: the configuration is too large")
