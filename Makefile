@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export ANKA_CI_VENV = $(VENV)
 
-.PHONY: help demo test integration render lint types bench wheelhouse clean
+.PHONY: help demo test integration render lint types bench bench-fleet wheelhouse clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -40,6 +40,10 @@ types: ## mypy --strict
 bench: ## push and pull one layer of 4 GiB: time and memory (ARGS="--size 512MiB" for a smaller one)
 	@.ci/venv server
 	@$(BIN)/python -I tests/bench/transfer.py $(ARGS)
+
+bench-fleet: ## distribute to 10 to 10,000 virtual nodes: requests, time and memory (ARGS="--nodes 2000" for so many)
+	@.ci/venv server
+	@$(BIN)/python -I tests/bench/fleet.py $(ARGS)
 
 wheelhouse: ## wheels of anka-ci and all it needs, for machines without a network
 	@.ci/venv server

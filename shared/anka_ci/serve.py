@@ -101,6 +101,7 @@ def facts(server: Server) -> dict[str, object]:
         "anka": server.anka,
         "data": str(server.data),
         "nodes": list(server.node_names),
+        "virtual_nodes": len(server.virtual_names),
     }
 
 

@@ -215,9 +215,8 @@ class Transport:
         if "imed out" in text:
             hint = "it is reachable but slow, or a firewall drops the packets"
             return UnreachableError(f"{self.what}: {self.url}: timed out", hint=hint, url=self.url)
-        return UnreachableError(
-            f"{self.what}: {self.url}: the connection broke: {_short(text)}", hint="try again", url=self.url
-        )
+        why = "it was closed without an answer" if "RemoteDisconnected" in text else _short(text)
+        return UnreachableError(f"{self.what}: {self.url}: the connection broke: {why}", hint="try again", url=self.url)
 
     def _body(self, asked: str, status: int, content: bytes) -> Any:
         envelope = Envelope.read(content)

@@ -30,16 +30,22 @@ def serve(*args: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_answers_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     ready = tmp_path / "ready.json"
-    args = ("--data", str(tmp_path / "data"), "--nodes", "2", "--group", "ios=node-1", "--ready-file", str(ready))
-    child = serve(*args)
+    (tmp_path / "faults.yml").write_text("release: 1.42")
+    args = ("--data", str(tmp_path / "data"), "--nodes", "2", "--group", "ios=node-1,virtual-*")
+    more = ("--virtual-nodes", "12", "--faults", str(tmp_path / "faults.yml"), "--ready-file", str(ready))
+    child = serve(*args, *more)
     clock = SystemClock()
     while not ready.exists():
         assert child.poll() is None, child.communicate()
         clock.sleep(0.02)
     found = json.loads(ready.read_text())
-    assert {"controller_url", "registry_url", "anka", "data", "nodes"} == set(found)
-    assert ["node-1", "node-2"] == found["nodes"]
-    assert 200 == requests.get(found["controller_url"] + "/api/v1/status", timeout=5).status_code
+    assert {"controller_url", "registry_url", "anka", "data", "nodes", "virtual_nodes"} == set(found)
+    assert (["node-1", "node-2"], 12) == (found["nodes"], found["virtual_nodes"])
+    status, nodes = (
+        requests.get(f"{found['controller_url']}/api/v1/{call}", timeout=5).json()["body"]
+        for call in ("status", "node")
+    )
+    assert ("1.42.0", 14, 13) == (status["version"], len(nodes), sum("groups" in node for node in nodes))
     child.send_signal(number)
     out, err = child.communicate(timeout=5)
     assert (0, "") == (child.returncode, err)

@@ -114,7 +114,7 @@ class Agents:
             self._running[key] = cancelled
         error = ""
         try:
-            self._meet(agent, request)
+            self._meet(agent, request, cancelled)
             if self._befallen(agent.name, "silent") is not None:
                 self._share(*key, progress=SILENT_AT)
                 return
@@ -135,9 +135,10 @@ class Agents:
         self._share(*key, done=not error, error=error)
         self._keep(request.id)
 
-    def _meet(self, agent: Agent, request: Distribution) -> None:
+    def _meet(self, agent: Agent, request: Distribution, cancelled: Cancelled) -> None:
         """Suffer what befalls a node before it pulls."""
         while self._befallen(agent.name, "offline") is not None and not self._stopping:
+            cancelled.check("the distribution")
             self._stopping.wait(0.05)
         if self._befallen(agent.name, "full") is not None:
             raise RefusedError(FULL)

@@ -27,11 +27,12 @@ and no ``vm/remove`` (1.20).
 reply; ``stall`` keeps the caller waiting for as long in real time, whatever the injected clock says, because a
 connection knows no other; ``null`` does it and answers ``OK`` with a null body.
 
-While a node is ``offline`` its pulls stand still, and after two minutes the controller shows it as Offline (a real node
-ends the pull that runs). A ``restart`` takes it out of all its groups, as with Controller 1.50.0; a virtual node begins
-its pull anew. A pull that begins while the node is ``full`` fails for want of room, ``evict`` makes it first give up
-all other templates, ``stuck`` leaves its part at progress 1 and status false for ever although the node has the tag
-(Controller before 1.33), and with ``silent`` it fails on the way and that is never reported (before 1.42).
+While a node is ``offline`` its pulls stand still (a real node finishes the one it is at), and after two minutes the
+controller shows it as Offline. A ``restart`` takes it out of all its groups, as with Controller 1.50.0; a virtual node
+begins its pull anew. A pull that has to move anything and begins while the node is ``full`` fails for want of room;
+``evict`` makes it first give up all other templates; ``stuck`` leaves its part at progress 1 and status false for ever
+although the node has the tag (Controller before 1.33); with ``silent`` it fails on the way and nobody ever reports that
+(before 1.42).
 """
 
 from __future__ import annotations
