@@ -7,27 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
-import os
-import platform
-import pwd
 import re
-import shutil
-import socket
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from anka_ci import __version__, host
 from anka_ci.anka import Anka
 from anka_ci.auth import CERTIFICATE, service_of, tls
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import sign_ins
+from anka_ci.commands import sign_ins, this_host
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, UnreachableError, UsageError
 from anka_ci.reach import Proxy, Reach, reach
 from anka_ci.rules.diagnosis.facts import Client, Read, ServerFacts, Way
-from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts
-from anka_ci.rules.diagnosis.nodes import rows
-from anka_ci.rules.diagnosis.server import largest
+from anka_ci.rules.diagnosis.host import HostFacts
 from anka_ci.rules.diagnosis.sign_in import refused
 from anka_ci.settings import Context
 from anka_ci.transport import Transport
@@ -36,8 +26,6 @@ from anka_ci.wire.envelope import Envelope
 
 LIMIT = 30.0
 """Seconds for all that is asked of one server, and again for the ``anka`` command."""
-MOST_TAGS = 20
-"""So many VMs are asked for their tags, one command each."""
 CONTROLLER, REGISTRY = "the controller", "the registry"
 STATUS = {CONTROLLER: "/api/v1/status", REGISTRY: "/registry/status"}
 READS = {
@@ -77,6 +65,10 @@ class Examination:
             if not urls and status is not None and status.registry_url:
                 urls = [status.registry_url.rstrip("/")]
         return [*found, *(self.server(REGISTRY, url) for url in urls)]
+
+    def host(self, servers: Sequence[ServerFacts], node: str | None) -> HostFacts:
+        """This host, with what the servers told of it; ``node`` is its name among the nodes."""
+        return this_host.facts(self._anka(self.context), self._env, servers, node)
 
     def server(self, what: str, url: str) -> ServerFacts:
         """How far we come with one server."""
@@ -224,118 +216,6 @@ class Examination:
             return Proxy(url=used, source=source or "the system's network settings")
         kept = self._env.get("no_proxy") or self._env.get("NO_PROXY") or ""
         return Proxy(source=source, bypass=kept) if source else Proxy()
-
-    def host(self, servers: list[ServerFacts], node: str | None) -> HostFacts:
-        """This host, with what the servers told of it."""
-        work = tempfile.gettempdir()
-        usage = _usage(Path(work))
-        command = self._command()
-        listed = next((rows(facts) for facts in servers if facts.what == CONTROLLER), None)
-        return HostFacts(
-            system=platform.system(),
-            release=platform.mac_ver()[0] or platform.release(),
-            machine=platform.machine(),
-            python=platform.python_version(),
-            anka_ci=__version__,
-            user=_user(),
-            names=_names(servers),
-            work=work,
-            work_free=usage[0],
-            work_total=usage[1],
-            command=command,
-            library=self._library(command),
-            node=node,
-            nodes=None if listed is None else tuple(found for found, _ in listed),
-            largest=largest(servers),
-        )
-
-    def _command(self) -> CommandFacts:
-        words, found, program = _find(self.context.anka, self._env.get("PATH", os.defpath))
-        version: dict[str, object] = {}
-        license: dict[str, object] = {}
-        failure = ""
-        if program:
-            door = host.Host(self._anka(self.context), words)
-            try:
-                version = door.version()
-                license = door.license()
-            except AnkaCiError as error:
-                failure = "" if version else error.message
-        return CommandFacts(
-            found=found,
-            command=words,
-            program=program,
-            source="ANKA_CI_ANKA or `anka`" if self.context.anka else "",
-            version=version,
-            license=license,
-            failure=failure,
-        )
-
-    def _library(self, command: CommandFacts) -> LibraryFacts:
-        if not command.version:
-            return LibraryFacts(tags={})
-        door = host.Host(self._anka(self.context), command.command)
-        folder, vms, tags, failure = None, None, {}, ""
-        try:
-            folder = door.library()
-            vms = tuple(door.vms())
-            for vm in vms[:MOST_TAGS]:
-                tags[vm.id.lower()] = tuple(door.tags(vm.id))
-        except AnkaCiError as error:
-            failure = error.message
-        free, total = _usage(folder) if folder else (None, 0)
-        return LibraryFacts(folder=str(folder or ""), free=free, total=total, vms=vms, tags=tags, failure=failure)
-
-
-def _find(configured: tuple[str, ...], path: str) -> tuple[tuple[str, ...], Found, str]:
-    """The command, how it was found, and the file of its first word; as ``Host.open`` finds it."""
-    word = configured[0] if configured else "anka"
-    if "/" in word:
-        return configured, "configured", word if os.access(word, os.X_OK) else ""
-    program = shutil.which(word, path=path) or ""
-    if program:
-        usual = program in host.PLACES and not configured
-        found: Found = "bare path" if shutil.which(word, path=BARE) else "usual place" if usual else "path"
-        return configured or (program,), found, program
-    if configured:
-        return configured, "configured", ""
-    program = next((place for place in host.PLACES if os.access(place, os.X_OK)), "")
-    return ((program,), "usual place", program) if program else ((), "", "")
-
-
-def _names(servers: list[ServerFacts]) -> tuple[str, ...]:
-    """The names of this host, and its address on the way to each server, as that sees it without a NAT between."""
-    found = [socket.gethostname(), platform.node()]
-    for facts in servers:
-        for address in facts.reach.addresses[:1]:
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            try:
-                with socket.socket(family, socket.SOCK_DGRAM) as way:  # connecting a datagram socket sends nothing
-                    way.connect((address, facts.reach.port))
-                    found.append(way.getsockname()[0])
-            except OSError:
-                continue
-    return tuple(dict.fromkeys(name for name in found if name and not name.startswith("127.") and name != "::1"))
-
-
-def _usage(folder: Path) -> tuple[int | None, int]:
-    """Free and total bytes of the disk that holds a folder, which need not be there yet."""
-    for place in (folder, *folder.parents):
-        try:
-            usage = shutil.disk_usage(place)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            break
-        return usage.free, usage.total
-    return None, 0
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _date(text: str) -> float | None:
