@@ -27,72 +27,14 @@ from anka_ci.errors import (
 from anka_ci.secret import Secret
 from anka_ci.settings import Context
 from anka_ci.transport import TRIES, Transport
+from foreign import OK, client, foreign, reply
 
-OK = b'{"status":"OK","message":"","body":[1]}'
 START = ManualClock().now()
 
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-
-
-def reply(status: int, body: bytes, *headers: str, length: int | None = None) -> bytes:
-    size = len(body) if length is None else length
-    head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {size}", "Connection: close", *headers]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-class Foreign:
-    """Sends the scripted replies in turn, the last one for ever, and keeps what was asked."""
-
-    def __init__(self, *script: bytes) -> None:
-        self.script = list(script)
-        self.asked: list[str] = []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self.socket.accept()
-            with connection, contextlib.suppress(OSError):
-                asked = self._read(connection)
-                if asked == "stop":
-                    return
-                self.asked.append(asked)
-                connection.sendall(self.script[min(len(self.asked), len(self.script)) - 1])
-
-    def _read(self, connection: socket.socket) -> str:
-        raw = b""
-        while b"\r\n\r\n" not in raw:
-            chunk = connection.recv(65536)
-            if not chunk:
-                return "stop"
-            raw += chunk
-        head, _, body = raw.partition(b"\r\n\r\n")
-        for line in head.lower().split(b"\r\n"):
-            if line.startswith(b"content-length:"):
-                while len(body) < int(line.split(b":")[1]):
-                    body += connection.recv(65536)
-        return head.decode()
-
-
-@contextlib.contextmanager
-def foreign(*script: bytes) -> Iterator[Foreign]:
-    server = Foreign(*script)
-    server.thread.start()
-    try:
-        yield server
-    finally:
-        socket.create_connection(server.socket.getsockname()).close()
-        server.thread.join(10)
-        server.socket.close()
-
-
-def client(url: str, clock: ManualClock | None = None, token: Secret | None = None) -> Transport:
-    anka = Anka(Context(controller_url=url, token=token), clock=clock or ManualClock())
-    return Transport(url, anka, what="the controller")
 
 
 def test_an_ok_envelope_is_its_body() -> None:
