@@ -118,6 +118,25 @@ class Controller:
                 "this controller cannot cancel a distribution", hint="Anka Build Cloud offers it since 1.43"
             ) from error
 
+    def configure_node(self, node_id: str, **config: object) -> None:
+        """Change a node's configuration: ``drain_mode``, ``max_vm_count``, ``name``, ``capacity_mode`` and so on.
+
+        What is left out stays as it is. ``RefusedError`` at a controller that does not offer it.
+        """
+        # POST /api/v1/node/config ; the same again is harmless. The first release with drain_mode is undocumented.
+        body = {"node_id": node_id, **config}
+        try:
+            self._rest.request("POST", "/api/v1/node/config", body=body, idempotent=True)
+        except NotFoundError as error:
+            raise RefusedError(
+                "this controller cannot configure nodes", hint="drain mode needs a newer Anka Build Cloud"
+            ) from error
+
+    def delete_node(self, node_id: str) -> None:
+        """Take a node off the controller's list. Its agent has to be disjoined on the Mac itself, or it comes back."""
+        # DELETE /api/v1/node with node_id in the body
+        self._rest.request("DELETE", "/api/v1/node", body={"node_id": node_id})
+
     def evict(self, template_id: str, node_ids: Sequence[str]) -> list[str]:
         """Ask nodes to delete their copy of a template; the ids of the nodes that were asked. It is not waited for."""
         # DELETE /api/v1/registry/vm/remove?id= with node_ids in the body (since 1.20)

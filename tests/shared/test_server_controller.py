@@ -161,3 +161,43 @@ def test_what_cannot_be_distributed(server: Server, template: str, body: dict[st
     status, found = ask(server, "POST", "/api/v1/registry/vm/distribute", body)
     assert (400, "FAIL", said) == (status, found["status"], found["message"])
     assert [] == ok(server, "GET", "/api/v1/registry/vm/distribute")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"node_id": ""},
+        {"node_id": "node-9"},
+        {"node_id": ["node-1"]},
+        {"node_id": "node-1", "drain_mode": "perhaps"},
+        {"node_id": "node-1", "drain_mode": 2},
+        {"node_id": "node-1", "max_vm_count": -1},
+        {"node_id": "node-1", "max_vm_count": "many"},
+        {"node_id": "node-1", "max_vm_count": 10**12},
+        {"node_id": "node-1", "capacity_mode": "weight"},
+        {"node_id": "node-1", "name": {"a": 1}},
+        {"node_id": "node-1", "vcpu_override": 1.5, "drain_mode": True},
+    ],
+)
+def test_a_bad_configuration_of_a_node_changes_nothing(server: Server, body: object) -> None:
+    before = ask(server, "GET", "/api/v1/node")
+    status, found = ask(server, "POST", "/api/v1/node/config", body)
+    assert (400, "FAIL") == (status, found["status"])
+    assert found["message"]
+    after = ask(server, "GET", "/api/v1/node")
+    assert before[1]["body"][0]["state"] == after[1]["body"][0]["state"] == "Active"
+    assert before[1]["body"][0]["capacity"] == after[1]["body"][0]["capacity"]
+
+
+def test_what_is_configured_of_a_node_is_shown_and_a_deleted_node_is_gone(server: Server, template: str) -> None:
+    sent = {"node_id": "node-1", "max_vm_count": "1", "name": "mini", "capacity_mode": "resource", "ram_override": 4}
+    assert 200 == ask(server, "POST", "/api/v1/node/config", sent)[0]
+    (node,) = ask(server, "GET", "/api/v1/node?id=node-1")[1]["body"]
+    keys = ("node_name", "capacity", "capacity_mode", "ram_override", "state")
+    assert ("mini", 1, "resource", 4, "Active") == tuple(node[key] for key in keys)
+    assert 200 == ask(server, "DELETE", "/api/v1/node", {"node_id": "node-1"})[0]
+    assert ["node-2", "node-3"] == [node["node_id"] for node in ask(server, "GET", "/api/v1/node")[1]["body"]]
+    assert 400 == ask(server, "DELETE", "/api/v1/node", {"node_id": "node-1"})[0]
+    sent = {"template_id": template, "node_ids": ["node-1"]}
+    assert 400 == ask(server, "POST", "/api/v1/registry/vm/distribute", sent)[0]

@@ -33,6 +33,7 @@ from anka_ci.server.images import Images
 from anka_ci.server.instance_calls import InstanceCalls
 from anka_ci.server.instances import Instances
 from anka_ci.server.ledger import Ledger
+from anka_ci.server.node_calls import NodeCalls
 from anka_ci.server.oci import Oci, Routes
 from anka_ci.server.openapi import Description
 from anka_ci.server.orders import Model
@@ -224,7 +225,7 @@ class Server:
         images = Images(state, ledger, instances, state.revert, clock=self._clock)
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
-        parts = (calls, rest, InstanceCalls(state, fleet, instances, images), HealthCalls())
+        parts = (calls, rest, NodeCalls(fleet), InstanceCalls(state, fleet, instances, images), HealthCalls())
         described = (CONTROLLER, REGISTRY) if self._registry_port is None else (CONTROLLER,)
         first = routes.controller((*parts, Description(described)), self._fail_status)
         data_plane = Oci(state), Uploads(state)

@@ -20,7 +20,7 @@ from anka_ci.server.faults import NodeFault
 from anka_ci.server.groups import Groups, Store
 from anka_ci.server.nodes import NAME, Nodes
 from anka_ci.wire.distribution import Distribution, NodeShare
-from anka_ci.wire.node import Group, Node
+from anka_ci.wire.node import ACTIVE, DRAINING, UNHEALTHY, Group, Node
 
 REMEMBERED = 1000
 """Distributions that are kept; Anka documents no retention."""
@@ -95,15 +95,18 @@ class Fleet:
 
     def nodes(self) -> list[Node]:
         """Every node as it is now."""
-        return [self.node(name) for name in self._kind]
+        return [self.node(name) for name in list(self._kind)]
 
     def node(self, node_id: str) -> Node:
         kind = self.kind(node_id)
         with self._lock:
             self._restart()
             groups, facts = self._groups.of(node_id), self._facts.get(node_id, {})
-        facts = facts if self._tells_templates else {**facts, "templates": None}
-        return replace(kind.node(node_id), groups=groups, **facts)
+        facts = {**facts} if self._tells_templates else {**facts, "templates": None}
+        found, draining = kind.node(node_id), facts.pop("draining", False)
+        if draining and found.state in (ACTIVE, UNHEALTHY):  # of a node that is offline, that says more
+            facts["state"] = DRAINING
+        return replace(found, groups=groups, **facts)
 
     def kind(self, node_id: str) -> Nodes:
         """The nodes to which a node belongs: ``Agents``, or ``VirtualNodes``."""
@@ -112,7 +115,7 @@ class Fleet:
         return self._kind[node_id]
 
     def configure(self, node_id: str, **facts: Any) -> None:
-        """Let facts (fields of ``Node``) stand before what the node itself says; None takes one back."""
+        """Let facts (fields of ``Node``, and ``draining``) stand before what the node says; None takes one back."""
         self.kind(node_id)
         with self._lock:
             told = {**self._facts.get(node_id, {}), **facts}
@@ -120,6 +123,16 @@ class Fleet:
             with self._store.transaction() as db:
                 db.execute("REPLACE INTO node_facts VALUES (?, ?)", (node_id, json.dumps(told)))
             self._facts[node_id] = told
+
+    def forget(self, node_id: str) -> None:
+        """Take a node off the list, its groups and its configuration; what it still does, it ends unseen."""
+        self.kind(node_id)
+        with self._lock:
+            self._groups.regroup([group.id for group in self._groups.of(node_id)], [node_id], member=False)
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM node_facts WHERE node = ?", (node_id,))
+            self._facts.pop(node_id, None)
+            del self._kind[node_id]
 
     def groups(self) -> list[Group]:
         with self._lock:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anka_ci.server import controller, health, instance_calls, openapi, registry
+from anka_ci.server import controller, health, instance_calls, node_calls, openapi, registry
 from anka_ci.server.call import Call
 
 Table = Mapping[type, tuple[Call, ...]]
@@ -16,6 +16,7 @@ Table = Mapping[type, tuple[Call, ...]]
 CONTROLLER: Table = {
     controller.ControllerCalls: controller.CALLS,
     registry.RegistryCalls: registry.SEEN,
+    node_calls.NodeCalls: node_calls.CALLS,
     instance_calls.InstanceCalls: instance_calls.CALLS,
     health.HealthCalls: health.CALLS,
     openapi.Description: openapi.CALLS,

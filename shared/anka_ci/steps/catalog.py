@@ -27,13 +27,13 @@ BUILT = (
     "distribute",
     "distribution",
     "evict",
+    "drain",
+    "undrain",
 )
 """The steps that are there."""
 
 CATALOG = (
     *BUILT,
-    "drain",
-    "undrain",
     "save-image",
     "start-instance",
     "stop-instance",

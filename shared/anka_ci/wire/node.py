@@ -86,6 +86,9 @@ class Node:
     free_disk: int | None = None
     anka_disk_usage: int | None = None
     capacity: int | None = None
+    capacity_mode: str = "number"
+    vcpu_override: int = 0
+    ram_override: int = 0
     running: int | None = None
     ip: str = ""
     cpu_count: int = 0
@@ -110,6 +113,9 @@ class Node:
             free_disk=values.integer(obj, "free_disk_space"),
             anka_disk_usage=values.integer(obj, "anka_disk_usage"),
             capacity=values.integer(obj, "capacity"),
+            capacity_mode=values.text(obj, "capacity_mode", default="number"),
+            vcpu_override=values.integer(obj, "vcpu_override") or 0,
+            ram_override=values.integer(obj, "ram_override") or 0,
             running=values.integer(obj, "vm_count"),
             ip=values.text(obj, "ip_address"),
             cpu_count=values.integer(obj, "cpu_count") or 0,
@@ -172,9 +178,9 @@ class Node:
                 "build": "0",
                 "license": "com.veertu.anka.entplus",
             },
-            "capacity_mode": "number",
-            "vcpu_override": 0,
-            "ram_override": 0,
+            "capacity_mode": self.capacity_mode,
+            "vcpu_override": self.vcpu_override,
+            "ram_override": self.ram_override,
             "disk_size": self.disk_size or 0,
             "free_disk_space": self.free_disk or 0,
             "anka_disk_usage": self.anka_disk_usage or 0,
