@@ -145,7 +145,10 @@ class Instances:
             message = 'Unexpected VM state: "stopped"'
             self._ledger.change(instance_id, vm=replace(vm, status="stopped"), message=message, **changes)
         agent = self.agent_of(record)
-        self.workers.do(instance_id, lambda _: self._lives.start_again(record, agent))
+        if agent is None:
+            self._lives.start_again(record, None)
+        else:
+            self.workers.do(instance_id, lambda _: self._lives.start_again(record, agent))
 
     # where they run
 
@@ -203,7 +206,10 @@ class Instances:
             with contextlib.suppress(NotFoundError):
                 self._virtual.free(record.instance.id)
         agent = self.agent_of(record)
-        self.workers.do(record.instance.id, lambda _: self._lives.end(record, agent))
+        if agent is None:  # nothing that takes time
+            self._lives.end(record, None)
+        else:
+            self.workers.do(record.instance.id, lambda _: self._lives.end(record, agent))
 
     def _restore(self, record: Record) -> None:
         """What an instance is when a server starts that has not started it. A virtual node has gone on meanwhile."""

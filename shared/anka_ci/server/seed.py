@@ -16,6 +16,8 @@ from anka_ci.wire.manifest import Layer, Manifest
 
 ID = "5d1b40b9-7e1c-43dc-94dc-2fa0f10ee91e"
 NAME = "sonoma"
+SSH = {"name": "ssh", "guest_port": 22, "host_port": 0, "protocol": "tcp"}
+"""The rule that clients which sign in to their instances look for."""
 SHARES = (("base", "disk", 12), ("base", "disk", 3), ("v1", "disk", 1))
 """Tag that a layer came with, its role, and its share of the whole in sixteenths."""
 
@@ -38,7 +40,7 @@ def seed(state: State, size: int) -> None:
             "nvram": True,
             "firmware": {"type": "uefi"},
             "hard_drives": [{"pci_slot": 4, "controller": "ablk", "file": layers[-1].file}],
-            "network_cards": [{"mode": "shared", "pci_slot": 28, "port_forwarding_rules": []}],
+            "network_cards": [{"mode": "shared", "pci_slot": 28, "port_forwarding_rules": [SSH]}],
             "display": {"frame_buffer": {"height": 768, "width": 1024, "pci_slot": 29}},
             "usb": {"pci_slot": 7, "host": 0, "tablet": 1},
             "state_file": "",
