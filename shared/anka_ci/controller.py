@@ -1,4 +1,4 @@
-"""The controller door: nodes, groups and distributions.
+"""The controller door: nodes, groups and distributions; its instances are ``instances``.
 
 Every id that a caller gives may be a name; a failure raises and never becomes an empty list.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.instances import Instances
 from anka_ci.transport import Transport
 from anka_ci.wire.distribution import Distribution
 from anka_ci.wire.node import Group, Node
@@ -26,6 +27,7 @@ class Controller:
     def __init__(self, anka: Anka, url: str) -> None:
         self.url = url
         self._rest = Transport(url, anka, what="the controller")
+        self.instances = Instances(self._rest)
 
     @classmethod
     def open(cls, anka: Anka) -> Controller:

@@ -29,14 +29,15 @@ BUILT = (
     "evict",
     "drain",
     "undrain",
+    "start-instance",
+    "stop-instance",
+    "sweep",
 )
 """The steps that are there."""
 
 CATALOG = (
     *BUILT,
     "save-image",
-    "start-instance",
-    "stop-instance",
     "use-registry",
     "clone",
     "run-in-vm",
@@ -49,7 +50,6 @@ CATALOG = (
     "rollback",
     "start-runner",
     "stop-runner",
-    "sweep",
 )
 """Every step's name, the built ones first. Names are part of five faces and are not changed without an alias."""
 

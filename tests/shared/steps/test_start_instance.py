@@ -1,0 +1,150 @@
+"""The step ``start-instance``: started once, with a lease, and ended again when it does not come up."""
+
+import pytest
+
+from anka_ci.clock import Cancelled
+from anka_ci.desk import perform
+from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.rules import lease
+from faulty import faulty
+
+__all__ = ["faulty"]
+
+
+def start(anka, plan_only=False, **inputs):
+    values = {"template": "sonoma"} | {key.replace("_", "-"): value for key, value in inputs.items()}
+    return perform("start-instance", values, anka, plan_only=plan_only)
+
+
+def states(anka):
+    return [each.state for each in anka.controller.instances.all()]
+
+
+def test_real_guests_with_a_script_that_succeeds_and_one_that_fails(anka, tmp_path):
+    told = []
+    anka.tell = told.append
+    file = tmp_path / "setup.sh"
+    file.write_text("echo ready; pwd\n")
+    done = start(anka, node="node-1", name="one", owner="build-42", lease="1h", script_file=str(file), vcpu="2")
+    (shown,) = anka.controller.instances.all()
+    outputs = done.outputs
+    assert (shown.id, "one", "Started", "node-1", "127.0.0.1", "v1", 1) == tuple(
+        outputs[key] for key in ("instance-id", "name", "state", "node", "host", "tag", "version")
+    )
+    assert "ready" == outputs["script-output"].split()[0]
+    held = lease.read(shown.external_id)
+    assert (outputs["external-id"], "build-42", outputs["expires"], 2) == (
+        shown.external_id,
+        held.owner,
+        held.until,
+        shown.vm.cpu_cores,
+    )
+    assert 3500 < held.expiry - anka.clock.now() <= 3601
+    assert any("is Started on node-1" in event.text for event in told if hasattr(event, "text"))
+    with pytest.raises(FellShortError, match=r"startup script exit code 3; .* is kept\n") as caught:
+        start(anka, node="node-1", script="echo first; echo no such tool >&2; exit 3", on_failure="keep")
+    assert "\n  | first\n  | no such tool" in caught.value.hint
+    assert (True, False) == tuple(key in caught.value.outputs for key in ("external-id", "state"))
+    assert ["Started", "Error"] == states(anka)
+
+
+def test_a_plan_has_the_same_digest_at_any_time_and_starts_nothing(faulty):
+    world = faulty("http: []")
+    digests = []
+    for _ in range(2):
+        digests.append(start(world.anka, plan_only=True, script="echo").plan["digest"])
+        world.clock.advance(3600)
+    assert digests[0] == digests[1]
+    assert [] == states(world.anka)
+
+
+@pytest.mark.parametrize("fault", ["does: lose", 'does: "null"'])
+def test_an_instance_whose_answer_is_lost_is_found_and_not_started_twice(faulty, fault):
+    world = faulty(f'http: [{{match: "POST /api/v1/vm", times: 1, {fault}}}]')
+    done = start(world.anka, owner="me")
+    assert ["Started"] == states(world.anka)
+    assert world.anka.controller.instances.all()[0].id == done.outputs["instance-id"]
+    assert "looking whether it was started all the same" in world.warnings()
+
+
+def test_a_start_that_never_arrived_is_told_and_not_repeated(faulty):
+    world = faulty('http: [{match: "POST /api/v1/vm", times: 1, does: drop}]')
+    with pytest.raises(UnreachableError, match="and nothing was started"):
+        start(world.anka)
+    assert [] == states(world.anka)
+
+
+def test_a_lost_answer_is_not_another_start_of_the_same_second(faulty):
+    world = faulty('http: [{match: "POST /api/v1/vm", after: 1, times: 1, does: lose}]')
+    began = world.clock.now()
+    first = start(world.anka, owner="me").outputs
+    world.clock.advance(began - world.clock.now())
+    second = start(world.anka, owner="me").outputs
+    assert first["external-id"] == second["external-id"]
+    assert first["instance-id"] != second["instance-id"]
+
+
+def test_what_does_not_come_up_in_time_or_is_interrupted_is_ended(faulty):
+    world = faulty("http: []", virtual_nodes=1)
+    for _ in range(2):
+        start(world.anka)
+    with pytest.raises(FellShortError, match="no node had a place for it yet; the instance was ended"):
+        start(world.doors(timeout=60))
+    with pytest.raises(FellShortError, match=r"nothing moved for 5m; it is Scheduling.*the instance was ended"):
+        start(world.doors(), lease="5m")
+    cancelled = Cancelled()
+    told = []
+
+    def tell(event):
+        told.append(event)
+        cancelled.set("SIGTERM")
+
+    with pytest.raises(InterruptError, match="the instance was ended") as caught:
+        start(world.doors(cancelled=cancelled, tell=tell))
+    assert caught.value.outputs["instance-id"]
+    assert ["Started", "Started"] == [each for each in states(world.anka) if not each.startswith("Terminat")]
+
+
+def test_somebody_else_ends_it_meanwhile(faulty):
+    world = faulty("http: []", virtual_nodes=1)
+    doors = world.doors()
+
+    def tell(event):
+        for each in doors.controller.instances.all():
+            world.anka.controller.instances.terminate(each.id)
+
+    with pytest.raises(FellShortError, match=r"it is Terminating|it is Terminated|somebody ended it"):
+        start(world.doors(tell=tell))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "said"),
+    [
+        ({"node": "node-9"}, NotFoundError, "no node 'node-9'"),
+        ({"group": "android"}, NotFoundError, "no group 'android'"),
+        ({"template": "tahoe"}, NotFoundError, "no template 'tahoe'"),
+        ({"tag": "v9"}, NotFoundError, "v9"),
+        ({"owner": "a/b"}, UsageError, "the owner 'a/b' may hold letters"),
+        ({"lease": "0"}, UsageError, "the lease has to last"),
+        ({"lease": "9999d"}, UsageError, "the lease has to last"),
+        ({"script": "a", "script_file": "b"}, UsageError, "script or script-file, not both"),
+        ({"script_file": "nowhere.sh"}, UsageError, "nowhere.sh cannot be read"),
+        ({"script_timeout": "0"}, UsageError, "script-timeout has to be one second"),
+        ({"vcpu": "0"}, UsageError, "more than nothing"),
+        ({"node": ""}, UsageError, "node: is given but empty"),
+    ],
+)
+def test_bad_input(anka, inputs, error, said):
+    with pytest.raises(error, match=said):
+        start(anka, **inputs)
+
+
+def test_nodes_that_cannot_start_anything_are_told_before(anka, fleet_as):
+    doors = fleet_as(
+        node_1={"state": "Drain Mode"}, node_2={"state": "Offline"}, node_3={"host_arch": "amd64", "state": "Active"}
+    )
+    with pytest.raises(
+        RefusedError, match=r"node-1: the node is drained.*node-2: the node is offline.*node-3: the node"
+    ):
+        start(doors)
+    assert [] == states(anka)
