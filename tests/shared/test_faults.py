@@ -334,7 +334,7 @@ def test_the_documented_script_reads(tmp_path: Path) -> None:
 
 
 def test_the_example_reads() -> None:
-    found = Faults.read(Path(__file__).parents[2] / "shared" / "examples" / "faults.yml")
+    found = Faults.read(Path(__file__).parents[2] / "shared" / "examples" / "faults" / "bad-day.yml")
     assert ["stuck", "full", "offline"] == [each.does for each in found.nodes(0)]
 
 
