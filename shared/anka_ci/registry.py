@@ -15,6 +15,7 @@ from anka_ci.errors import (
     UnreachableError,
     UsageError,
 )
+from anka_ci.result import Said
 from anka_ci.transport import Transport
 from anka_ci.wire.server_status import Disk, ServerStatus
 from anka_ci.wire.template import Template, Version
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CACHE = 45.0
 """Seconds until a write must show: the registry caches its list for 30 s (ANKA_VM_LIST_CACHE_TTL)."""
+PROBE = 5.0
+"""Seconds in which a registry that has others beside it has to say that it runs; it is asked once."""
 
 
 class Registry:
@@ -36,7 +39,11 @@ class Registry:
 
     @classmethod
     def open(cls, anka: Anka) -> Registry:
-        """The context's registry (the first that answers, in their order), else the one that the controller reports."""
+        """The context's registry (the first that answers, in their order), else the one that the controller reports.
+
+        One that is out of reach, fails or is no registry is told and passed over; one that refuses the sign-in is not,
+        because that is for a person to put right. ``UnreachableError`` when there are several and none answers.
+        """
         urls = anka.context.registry_urls
         if not urls:
             if anka.context.controller_url is None:
@@ -48,17 +55,33 @@ class Registry:
             if not reported:
                 raise UsageError("the controller reports no registry", hint="set ANKA_CI_REGISTRY_URL")
             return cls(anka, reported)
-        for url in urls[:-1]:
+        if len(urls) == 1:
+            return cls(anka, urls[0])
+        tried = []
+        for url in urls:
             registry = cls(anka, url)
-            try:
-                registry.status()
-            except UnreachableError as error:
-                from anka_ci.result import Said
-
-                anka.tell(Said(text=f"{error.message}; trying the next registry", level="warning"))
-            else:
+            why = registry._trouble()
+            if not why:
                 return registry
-        return cls(anka, urls[-1])
+            tried.append(why)
+            if len(tried) < len(urls):
+                anka.tell(Said(text=f"{why}; trying the next registry", level="warning"))
+        raise UnreachableError(
+            f"none of the context's {len(urls)} registries answers: {'; '.join(tried)}",
+            hint="`anka-ci doctor` looks at each of them",
+        )
+
+    def _trouble(self) -> str:
+        """Why this registry is passed over; empty when it answers as one that runs."""
+        path = "/registry/status"
+        try:
+            body = self._rest.request("GET", path, idempotent=True, tries=1, timeout=PROBE)
+        except (UnreachableError, RefusedError) as error:
+            return error.message
+        except NotFoundError:
+            return f"{self.url} is no Anka registry"
+        status = ServerStatus.read(body) if isinstance(body, dict) else ServerStatus(status="", version="")
+        return "" if status.status.lower() == "running" else f"{self.url} says that it is {status.status or 'nothing'}"
 
     def status(self) -> ServerStatus:
         """The registry's status and version."""

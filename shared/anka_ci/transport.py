@@ -84,28 +84,33 @@ class Transport:
         params: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         idempotent: bool = False,
+        tries: int = TRIES,
+        timeout: float = TIMEOUT,
     ) -> Any:
-        """One call with its retries. ``params`` that are None are left out; ``body`` goes as JSON."""
+        """One call with its retries. ``params`` that are None are left out; ``body`` goes as JSON.
+
+        ``timeout`` in seconds, for one connect or read of one of the ``tries``.
+        """
         asked = f"{method} {self.url}{path}"
         query = {key: str(value) for key, value in (params or {}).items() if value is not None}
         last = ""
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, tries + 1):
             self._anka.cancelled.check(asked)
             self._anka.deadline.check(f"{asked} (the last try: {last})" if last else asked)
             try:
                 used = self._signer.authorization(self.ask)
-                status, headers, content = self._once(method, path, query, body, used)
+                status, headers, content = self._once(method, path, query, body, used, timeout)
             except UnreachableError as error:
-                if not idempotent or attempt == TRIES:
+                if not idempotent or attempt == tries:
                     raise
                 last = error.message
                 self._pause(attempt, None)
                 continue
             if not _unsigned(status, content):
                 self._signer.accepted(used)
-            elif self._signer.rejected(used) and attempt < TRIES:  # the session has ended: once more, with a new one
+            elif self._signer.rejected(used) and attempt < tries:  # the session has ended: once more, with a new one
                 continue
-            if status in _RETRIED and (idempotent or status == 429) and attempt < TRIES:
+            if status in _RETRIED and (idempotent or status == 429) and attempt < tries:
                 # A FAIL envelope with a 5xx is a passing fault as well: the registry behind a controller, for one.
                 last = f"it answered {status}"
                 self._pause(attempt, headers.get("Retry-After"))
@@ -142,12 +147,14 @@ class Transport:
         query: Mapping[str, str],
         body: Mapping[str, object] | None,
         authorization: str | None,
+        timeout: float = TIMEOUT,
     ) -> tuple[int, Mapping[str, str], bytes]:
         extra = {name: value.reveal() for name, value in self.found.headers}
-        return self._send(method, self.url + path, authorization, headers=extra, params=query, json=body)
+        url = self.url + path
+        return self._send(method, url, authorization, timeout, headers=extra, params=query, json=body)
 
     def _send(
-        self, method: str, url: str, authorization: str | None, **more: Any
+        self, method: str, url: str, authorization: str | None, timeout: float = TIMEOUT, **more: Any
     ) -> tuple[int, Mapping[str, str], bytes]:
         import requests
 
@@ -158,7 +165,7 @@ class Transport:
                 url,
                 # An object of our own, because without one requests looks for a password elsewhere.
                 auth=_Signature(authorization),
-                timeout=self._anka.deadline.left(TIMEOUT) or 0.001,
+                timeout=self._anka.deadline.left(timeout) or 0.001,
                 allow_redirects=False,
                 stream=True,
                 verify=self.authorities() if self.found.verify else False,
