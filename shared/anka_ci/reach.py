@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import socket
 import ssl
 from dataclasses import dataclass, replace
@@ -158,4 +159,4 @@ def _read(der: bytes | None) -> Certificate | None:
 
 def _why(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())
+    return " ".join(re.sub(r"\[[A-Z]+: [A-Z0-9_]+\]|\(_ssl\.c:\d+\)", "", str(text)).split())  # OpenSSL's own marks

@@ -117,7 +117,7 @@ def test_the_findings_as_text_fit_a_narrow_terminal(cli):
     *_, counts, last = done.stdout.splitlines()
     assert counts.startswith("1 problem, ")
     assert "  - name of the registry http://registry.invalid:8089" == last
-    assert "(so are permissions, disk)" in " ".join(done.stdout.split())
+    assert "(also: permissions, disk)" in " ".join(done.stdout.split())
 
 
 def test_nothing_is_configured(doctor):
@@ -254,6 +254,42 @@ def test_a_server_that_asks_for_a_token(doctor, tmp_path, seeded):
         ways = [each for each in examined.document["findings"] if each["name"] == "way"]
         assert ["warning", "ok"] * 2 == [each["level"] for each in ways], "both for both servers"
     assert token not in examined.out
+
+
+def test_ways_that_the_server_does_not_offer(doctor, tmp_path, seeded):
+    """An API key and an OpenID client: each tells what the server lacks, and beside a token what to leave out."""
+    openid = {"ANKA_CI_CLIENT_ID": "ci", "ANKA_CI_CLIENT_SECRET": "a-client-secret"}
+    with Server(tmp_path / "data", auth=("token",)) as server:
+        env = {"ANKA_CI_CONTROLLER_URL": server.controller_url}
+        examined = doctor(**env, **openid)
+        assert 5 == examined.code
+        assert "names no OpenID provider (404) | OpenID is not set up there" in examined.tell("sign-in")[1]
+        assert "*** (from ANKA_CI_CLIENT_SECRET) | " == examined.tell("client-secret")[1]
+        assert f"{server.controller_url} (from ANKA_CI_CONTROLLER_URL) | " == examined.tell("controller")[1]
+        token = server.token_file.read_text().strip()
+        both = doctor(**env, **openid, ANKA_CI_TOKEN=token)
+        assert 2 == both.code, "two ways in one place are an error of every step"
+        assert "more than one way to sign in" in both.tell("settings")[1]
+        assert f"{server.controller_url} (from ANKA_CI_CONTROLLER_URL) | " == both.tell("controller")[1]
+        assert "root token from ANKA_CI_TOKEN works | " == both.tell("sign-in", "the controller")[1]
+        ways = [each for each in both.document["findings"] if each["name"] == "way"]
+        assert ["ok", "warning"] * 2 == [each["level"] for each in ways], "both for both servers"
+        assert "names no OpenID provider" in ways[1]["seen"]
+        half = doctor(**env, ANKA_CI_CLIENT_ID="ci")
+    assert (2, "ANKA_CI_CLIENT_ID is given, but no client-secret") == (half.code, half.find("settings")["seen"])
+    assert "not let in with no sign-in" in half.tell("sign-in")[1]
+    assert [] == [
+        secret for secret in (token, "a-client-secret") for each in (examined, both, half) if secret in each.out
+    ]
+
+
+def test_an_authority_that_is_not_there(doctor, served, tmp_path):
+    file = certificate(tmp_path, days=900)
+    with Front(served.registry_url, nothing, serving(file)) as front:
+        examined = doctor(ANKA_CI_REGISTRY_URL=front.url, ANKA_CI_CA=f"{tmp_path}/none.pem")
+    cannot = [each["level"] for each in examined.document["findings"] if "cannot be read" in each["seen"]]
+    assert (2, ["problem"]) == (examined.code, cannot)
+    assert "none.pem: No such file" in examined.tell("tls")[1]
 
 
 @pytest.mark.parametrize(

@@ -99,18 +99,20 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
     """Everything there is to find."""
     values = {field.key: getattr(options, field.key) for field in FIELDS if getattr(options, field.key) is not None}
     shared = inputs.bind(SharedInputs, values, what="doctor")
+    env, failure = console.env, None
     try:
         context = console.context(shared)
-        contexts = sign_ins.contexts(console.env, shared, context)
-        for each in contexts:
-            for service in (auth.CONTROLLER, auth.REGISTRY):
-                for secret in each.of(service).secrets():
-                    console.redactor.add(secret)
-        findings = of_context.findings(origins.facts(console.env, shared, context))
+        contexts = sign_ins.contexts(env, shared, context)
     except AnkaCiError as error:
-        context = Context()
-        contexts = [context]
-        findings = of_context.findings(origins.unreadable(console.env, error))
+        failure = error
+        env, contexts = sign_ins.parted(env, shared)
+        contexts = contexts or [Context()]
+        context = contexts[0]
+    for each in contexts:
+        for service in (auth.CONTROLLER, auth.REGISTRY):
+            for secret in each.of(service).secrets():
+                console.redactor.add(secret)
+    findings = of_context.findings(origins.facts(env, shared, context, failure))
     cancelled = Cancelled()
     with console.interrupts(cancelled):
         looking = Examination(contexts, console.env, clock, cancelled)
@@ -157,7 +159,7 @@ def _together(findings: Sequence[Finding]) -> Iterator[Finding]:
             yield from same
         else:
             names = ", ".join(each.name for each in same[1:])
-            yield replace(same[0], seen=f"{same[0].seen} (so are {names})")
+            yield replace(same[0], seen=f"{same[0].seen} (also: {names})")
 
 
 def _wrapped(words: str, first: str, indent: int) -> list[str]:

@@ -6,7 +6,7 @@ Made from the settings only; what is sent and asked is the transport's.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from anka_ci import settings
@@ -22,7 +22,8 @@ PARTS = {
     CERTIFICATE: ("certificate", "key"),
 }
 """What of a sign-in belongs to which way; a passphrase may belong to two and stays."""
-NAMES = ("TOKEN", "CERTIFICATE", "KEY", "PASSPHRASE", "API_KEY_ID", "API_KEY", "CLIENT_ID", "CLIENT_SECRET")
+NAMES = (*(name for names in PARTS.values() for name in names), "passphrase")
+"""All parts of all ways."""
 
 
 def alone(context: Context, service: str, kind: str | None) -> Context:
@@ -47,20 +48,53 @@ def words(context: Context, service: str) -> str:
     return " and ".join(way.detail for way in describe(context) if way.service == service)
 
 
+def variables(names: Iterable[str]) -> set[str]:
+    """The variables that give these parts of a sign-in, for both services."""
+    plain = {prefix + name.upper() for prefix in (settings.PREFIX, settings.REGISTRY_PREFIX) for name in names}
+    return plain | {f"{name}_FILE" for name in plain}
+
+
+def unsigned(shared: SharedInputs) -> SharedInputs:
+    """The inputs without what they say of signing in."""
+    gone: dict[str, Any] = dict.fromkeys(NAMES)
+    return dataclasses.replace(shared, **gone)
+
+
 def contexts(env: Mapping[str, str], shared: SharedInputs, context: Context) -> list[Context]:
     """The context as it is, and as it would be without what the options, and then the environment, say of signing in.
 
     So the ways of a settings file come to light which a variable stands in front of.
     """
-    found = [context]
-    # An option never names a whole way: its secret part comes from the environment or from a file.
-    names = {prefix + name for prefix in (settings.PREFIX, settings.REGISTRY_PREFIX) for name in NAMES}
-    names |= {f"{name}_FILE" for name in names} | {settings.REGISTRY_PREFIX + "SIGN_IN"}
-    less = {key: value for key, value in env.items() if key not in names}
-    bare = dataclasses.replace(shared, certificate=None, api_key_id=None, client_id=None)
-    for other_env, other in ((env, bare), (less, bare)):
-        try:
-            found.append(settings.load(other_env, other))
-        except AnkaCiError:
-            continue
-    return found
+    less = _less(env, variables(NAMES) | {settings.REGISTRY_PREFIX + "SIGN_IN"})
+    found = (_loaded(env, unsigned(shared)), _loaded(less, unsigned(shared)))
+    return [context, *(each for each in found if each is not None)]
+
+
+def parted(env: Mapping[str, str], shared: SharedInputs) -> tuple[Mapping[str, str], list[Context]]:
+    """The contexts with one way each of those that the environment names at once, which cannot be used so.
+
+    With the environment of the first. No context is there when it is something else that cannot be used.
+    """
+    found = []
+    for kind, names in PARTS.items():
+        less = _less(env, variables(name for each, other in PARTS.items() if each != kind for name in other))
+        own = shared if any(getattr(shared, name) for name in names) else unsigned(shared)
+        context = _loaded(less, own)
+        if context is not None and (context.kinds or context.of(REGISTRY).kinds):
+            found.append((less, context))
+    if not found:
+        less = _less(env, variables(NAMES))
+        context = _loaded(less, unsigned(shared))
+        found = [(less, context)] if context is not None else []
+    return (found[0][0] if found else env), [context for _, context in found]
+
+
+def _less(env: Mapping[str, str], names: set[str]) -> dict[str, str]:
+    return {key: value for key, value in env.items() if key not in names}
+
+
+def _loaded(env: Mapping[str, str], shared: SharedInputs) -> Context | None:
+    try:
+        return settings.load(env, shared)
+    except AnkaCiError:
+        return None

@@ -25,7 +25,8 @@ class Setting:
 class ContextFacts:
     """The context. ``file`` is the settings file, ``exists`` whether it is there.
 
-    ``chosen`` says what named the context; ``failure`` is the error for which nothing could be read.
+    ``chosen`` says what named the context. ``unreadable`` are the files that it names and that cannot be read.
+    ``failure`` is the error for which it cannot be used; ``settings`` are then those that could be read all the same.
     """
 
     name: str
@@ -33,25 +34,29 @@ class ContextFacts:
     exists: bool
     chosen: str = ""
     settings: tuple[Setting, ...] = ()
+    unreadable: tuple[str, ...] = ()
     failure: Mapping[str, object] | None = None
 
 
 def findings(facts: ContextFacts) -> list[Finding]:
     """The context and its settings."""
     told = Told("context")
-    if facts.failure is not None:
-        do = str(facts.failure.get("hint") or "correct it; nothing else can be told of the servers until then")
-        told.problem("settings", str(facts.failure["message"]), do, UsageError.code)
-        for name in ("controller", "registry"):
-            told.unknown(name, "the settings could not be read")
-        return told.findings
     where = facts.file if facts.exists else f"no file ({facts.file})"
-    if facts.name:
+    if facts.failure is not None:
+        do = str(facts.failure.get("hint") or "correct it: no step can be run until then")
+        told.problem("settings", str(facts.failure["message"]), do, UsageError.code)
+        if not facts.settings:
+            for name in ("controller", "registry"):
+                told.unknown(name, "the settings could not be read")
+            return told.findings
+    elif facts.name:
         told.ok("settings", f"context {facts.name} of {where}, named by {facts.chosen}")
     else:
         told.ok("settings", f"no context; {where}")
     for setting in facts.settings:
         told.ok(setting.name, f"{setting.value} (from {setting.origin})")
+    for file in facts.unreadable:
+        told.problem("ca", f"{file} cannot be read", "correct `ca` or ANKA_CI_CA: a PEM file", UsageError.code)
     names = {setting.name for setting in facts.settings}
     if not names & {"controller", "registry"}:
         do = "set ANKA_CI_CONTROLLER_URL or ANKA_CI_REGISTRY_URL, or name a context with --context"

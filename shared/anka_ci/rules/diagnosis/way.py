@@ -49,7 +49,7 @@ def way(facts: ServerFacts, told: Told) -> None:
         do = "is it running, and is the port right?" if refused else "a firewall, a VPN or a route is in the way"
         told.problem("connection", f"port {reach.port}: {reach.failure}", do, UnreachableError.code)
     else:
-        told.ok("connection", f"port {reach.port}, after {(reach.seconds or 0.0) * 1000:.0f} ms")
+        told.ok("connection", f"port {reach.port}, in {(reach.seconds or 0.0) * 1000:.0f} ms")
 
 
 def tls(facts: ServerFacts, told: Told) -> None:
