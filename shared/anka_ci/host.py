@@ -51,7 +51,7 @@ class Host:
                 raise UsageError(
                     "no `anka` command on this machine",
                     hint="run the step on a Mac with Anka, or set ANKA_CI_ANKA to the command; inside an Anka VM there "
-                    "is none: have the controller save the running instance as a tag (save-image) instead of pushing",
+                    "is none: to push from there, use the step save-image, which has the controller do it",
                 )
             command = (found,)
         return cls(anka, command)

@@ -165,7 +165,11 @@ class Instances:
         except NotFoundError as error:
             if error.noun != "call":
                 raise
-            hint = f"Anka Build Cloud offers it since {since}" if since else "a release as old as this lacks the call"
+            hint = (
+                f"Anka Build Cloud offers it since {since}"
+                if since
+                else "older releases lack the call, and a proxy may hide it"
+            )
             raise RefusedError(f"this controller cannot {what}{self._what_it_is()}", hint=hint) from error
         except NotAuthorisedError as error:
             if "not permitted" not in error.message:

@@ -29,6 +29,7 @@ BUILT = (
     "evict",
     "drain",
     "undrain",
+    "save-image",
     "start-instance",
     "stop-instance",
     "sweep",
@@ -37,7 +38,6 @@ BUILT = (
 
 CATALOG = (
     *BUILT,
-    "save-image",
     "use-registry",
     "clone",
     "run-in-vm",

@@ -2,7 +2,8 @@
 
 The tag becomes a version of the template of the VM's id (of `onto` where that is given); the template is made with the
 first push. Only layers that the registry does not have are sent. Where the tag exists with the very same content,
-judged by the names of its layer files, nothing is done, whatever `if-exists` says.
+judged by the names of its layer files, nothing is done, whatever `if-exists` says. Inside an Anka VM
+there is no `anka` command: `save-image` pushes the VM from there.
 
 `if-exists: replace` puts the VM in place of the newest version; what that version was is lost and needs a confirmation,
 for which `yes` is enough. An older version is never replaced, because every newer one would go with it. Nodes that hold

@@ -7,6 +7,7 @@ import pytest
 from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, NotFoundError, RefusedError, UsageError
+from anka_ci.steps import catalog
 
 
 def push(anka, confirm=None, plan_only=False, **inputs):
@@ -189,4 +190,5 @@ def test_an_unknown_template_to_push_onto(anka, change):
 def test_without_the_command_it_tells_of_save_image(cli):
     done = cli("push", "sonoma", "--tag", "v2", env={"ANKA_CI_ANKA": "", "PATH": "/nonexistent"})
     assert 2 == done.returncode
-    assert "save-image" in done.stderr
+    assert "use the step save-image" in done.stderr
+    assert "save-image" in catalog.BUILT
