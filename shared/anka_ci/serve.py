@@ -1,6 +1,6 @@
 """``anka-ci serve``: the embedded registry, controller and fleet, until a signal ends it.
 
-Listens on loopback only and writes nothing outside its data folder and the ready file.
+Listens on loopback, elsewhere only with TLS and sign-in, and writes nothing outside its data folder and the ready file.
 """
 
 from __future__ import annotations
@@ -48,8 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", default="0", metavar="P", help="port to listen on; a free one when left out")
     add("--registry-port", metavar="P", help="a port of its own for the registry; the same when left out")
     add("--run-guests", action="store_true", help="let guests run commands, on this machine, as this user")
-    add("--auth", metavar="WAY,WAY", help="let only those in who sign in: token (the root token)")
+    add("--listen", default="127.0.0.1", metavar="HOST", help="address to listen on; beyond loopback: --tls and --auth")
+    add("--host-name", action="append", default=[], metavar="NAME", help="a name callers may use; may be given again")
+    add("--tls", action="store_true", help="speak HTTPS, with a certificate of its own unless --cert names one")
+    add("--cert", type=Path, metavar="FILE", help="certificate of the server with its chain, as PEM")
+    add("--key", type=Path, metavar="FILE", help="its private key, as PEM without a passphrase")
+    add("--auth", metavar="WAY,WAY", help="let only those in who sign in: token, certificate, api-key, oidc")
+    add("--client-ca", type=Path, metavar="FILE", help="the authority of client certificates; one of its own otherwise")
     add("--token-file", type=Path, metavar="FILE", help=f"holds the root token, as {TOKEN} may; kept in DIR otherwise")
+    add("--show-token", action="store_true", help="print the root token, instead of the place where it is kept")
     add("--faults", type=Path, metavar="FILE", help="a script of what goes wrong, to try out how a pipeline takes it")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the addresses, written when it answers")
 
@@ -80,13 +87,22 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
             faults=options.faults,
             sample=options.sample,
             sample_bytes=sample_bytes,
+            host=options.listen,
+            allowed_hosts=options.host_name,
             auth=ways,
             token=token,
+            tls=options.tls,
+            certificate=options.cert,
+            key=options.key,
+            client_ca=options.client_ca,
         )
         with server:
             if options.ready_file:
                 write(options.ready_file, facts(server))
-            for name, value in exports(server).items():
+            shown = exports(server)
+            if options.show_token and "ANKA_CI_TOKEN_FILE" in shown:
+                shown["ANKA_CI_TOKEN"] = Path(shown.pop("ANKA_CI_TOKEN_FILE")).read_text(encoding="utf-8").strip()
+            for name, value in shown.items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
             while not ended.wait(3600):
                 pass
@@ -102,17 +118,24 @@ def facts(server: Server) -> dict[str, object]:
         "data": str(server.data),
         "nodes": list(server.node_names),
         "virtual_nodes": len(server.virtual_names),
+        **({"ca": str(server.ca)} if server.ca else {}),
+        **({"sign_in": server.sign_in} if server.sign_in else {}),
     }
 
 
 def exports(server: Server) -> dict[str, str]:
-    """The variables that connect ``anka-ci`` to a server; the command is quoted, because it is split into words."""
+    """The variables that connect ``anka-ci`` to a server and sign it in, by the first way there is.
+
+    The command is quoted, because it is split into words.
+    """
     found = {
         "ANKA_CI_CONTROLLER_URL": server.controller_url,
         "ANKA_CI_REGISTRY_URL": server.registry_url,
         "ANKA_CI_ANKA": shlex.quote(server.anka),
     }
-    return found if server.token_file is None else {**found, "ANKA_CI_TOKEN_FILE": str(server.token_file)}
+    if server.ca is not None:
+        found["ANKA_CI_CA"] = str(server.ca)
+    return found | next(iter(server.sign_in.values()), {})
 
 
 def sign_in(options: argparse.Namespace, env: Mapping[str, str]) -> tuple[tuple[str, ...], Secret | None]:

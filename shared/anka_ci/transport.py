@@ -313,8 +313,8 @@ def refusal(url: str, found: SignIn, anka: Anka, said: str) -> NotAuthorisedErro
         return None
     alert = tls.alert(said)
     if alert is None and not proxies(url, found):
-        # The server's word often comes too late for the request that it answers: what is read then is a broken pipe.
-        alert = tls.ask(url, context(found, anka))
+        bare = tls.context(found, authorities(found), present=False)
+        alert = tls.ask(url, context(found, anka), bare)
     if alert is None:
         return None
     return NotAuthorisedError(f"{url}: the client certificate was refused ({alert})", hint=found.hint(), url=url)

@@ -246,10 +246,10 @@ def test_a_token_is_kept_over_a_restart_and_a_bad_one_is_refused(tmp_path: Path)
     found = []
     for _ in range(2):
         with Server(tmp_path, auth=["token"]) as server:
-            assert server.token_file is not None
-            found.append(server.token_file.read_text())
+            file = Path(server.sign_in["token"]["ANKA_CI_TOKEN_FILE"])
+            found.append(file.read_text())
     assert found[0] == found[1]
-    server.token_file.write_text("short\n")
+    file.write_text("short\n")
     with pytest.raises(UsageError, match=r"the root token in .* cannot be used"):
         Server(tmp_path, auth=["token"]).start()
     for text in ("short", " with a space in front", "two\nlines of it", ""):

@@ -47,17 +47,28 @@ def alert(said: str) -> str | None:
     return match.group(1).strip() if match else None
 
 
-def ask(url: str, secure: ssl.SSLContext) -> str | None:
-    """Shake hands with the server and hear what it says of our certificate; None when it says nothing against it."""
+def ask(url: str, mine: ssl.SSLContext, bare: ssl.SSLContext) -> str | None:
+    """Why the server wants none of our certificate, asked with it and without; None when that is not the trouble.
+
+    Some servers end the connection without a word, others say it too late for the request that it answers.
+    """
+    answered, said = _answers(url, mine)
+    if answered or (found := alert(said)) is not None:
+        return None if answered else found
+    return "it ends every connection with it, and none without" if _answers(url, bare)[0] else None
+
+
+def _answers(url: str, secure: ssl.SSLContext) -> tuple[bool, str]:
+    """Whether an HTTP reply comes back; the error when none does."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
         with socket.create_connection((host, parts.port or 443), timeout=2) as plain:
             with secure.wrap_socket(plain, server_hostname=host) as secured:
-                secured.recv(1)
+                secured.sendall(f"HEAD /livez HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+                return secured.recv(5) == b"HTTP/", ""
     except OSError as error:
-        return alert(str(error))
-    return None
+        return False, str(error)
 
 
 def pair(found: SignIn) -> tuple[bytes, bytes]:
@@ -83,9 +94,9 @@ def _present(made: ssl.SSLContext, found: SignIn) -> None:
     except (ssl.SSLError, OSError, ValueError) as error:
         said = str(error)
         where = f" ({', '.join(found.sources)})" if found.sources else ""
-        if "KEY_VALUES_MISMATCH" in said:
+        if "MISMATCH" in said or "NO_CERTIFICATE_ASSIGNED" in said:
             raise UsageError(f"the client certificate{where} and its key do not belong together") from None
-        if "BAD_DECRYPT" in said or "PASSWORD" in said.upper():
+        if b"ENCRYPTED" in key:
             hint = "set ANKA_CI_PASSPHRASE"
             raise UsageError(
                 f"the key of the client certificate{where} is encrypted: wrong passphrase", hint=hint

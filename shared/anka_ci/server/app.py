@@ -1,6 +1,7 @@
 """The embedded server: its data folder, its ports, and the thread it runs in.
 
-Listens on loopback only. What it answers is ``server.routes``, whom it answers ``server.auth``.
+Listens on loopback, elsewhere only with TLS and sign-in. What it answers is ``server.routes``, and whom
+``server.auth``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import contextlib
 import errno
 import fcntl
 import logging
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -24,6 +27,7 @@ from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.server import auth as signing
 from anka_ci.server import launcher, routes
+from anka_ci.server.admission import ANYWHERE, LOOPBACK, Admission, Admitted
 from anka_ci.server.agents import Agents
 from anka_ci.server.controller import ControllerCalls
 from anka_ci.server.faults import TEMPLATES_SINCE, Faults
@@ -44,7 +48,6 @@ from anka_ci.server.table import CONTROLLER, REGISTRY
 from anka_ci.server.uploads import Uploads
 from anka_ci.server.virtual import VirtualNodes
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 READ_BUFFER = 1 << 20
 """Bytes of an upload that are read ahead, per connection."""
 THREADS = 16
@@ -54,12 +57,14 @@ THREADS = 16
 class Server:
     """The embedded registry on one data folder; use it as a context manager, or ``start`` and ``stop`` it.
 
-    Listens on loopback. ``sample`` starts it with a template of about ``sample_bytes``; ``nodes`` is how many, or their
+    Listens on ``host``, elsewhere than on loopback only with TLS and sign-in, and answers to its name and those of
+    ``allowed_hosts``. ``sample`` starts it with a template of about ``sample_bytes``; ``nodes`` is how many, or their
     names, and ``groups`` names some of them; ``virtual_nodes`` are beside them, move no bytes and are called virtual-1,
     virtual-2, … With ``registry_port`` the registry has a port of its own, and each port answers only its own calls.
     ``legacy_fail_200`` answers failures with 200, as old releases did. ``auth`` names the ways to sign in
-    (``server.auth.WAYS``), none: everyone may call. Its root ``token`` is one of the data folder's own when left out,
-    in ``token_file``. ``faults`` is a script of what goes wrong (``server.faults``).
+    (``server.auth.WAYS``), none: everyone may call; ``token``, ``tls``, ``certificate``, ``key`` and ``client_ca`` are
+    told in ``server.admission``. Once it is started, ``sign_in`` has the variables for each way, and ``ca`` is whom to
+    trust. ``faults`` is a script of what goes wrong (``server.faults``).
     """
 
     def __init__(
@@ -79,11 +84,17 @@ class Server:
         allowed_hosts: Sequence[str] = (),
         auth: Sequence[str] = (),
         token: Secret | None = None,
+        tls: bool = False,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        client_ca: Path | None = None,
         faults: Path | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if host not in LOOPBACK:
-            raise UsageError(f"the server listens on loopback only, not on {host}", hint="leave the host out")
+        self._admission = Admission(
+            ways=signing.ways(auth), token=token, tls=tls, certificate=certificate, key=key, client_ca=client_ca
+        )
+        self._admission.check(host)
         self.data = data.absolute()
         self.registry_url = self.controller_url = self.anka = ""
         self.node_names = [f"node-{number + 1}" for number in range(nodes)] if isinstance(nodes, int) else list(nodes)
@@ -94,12 +105,15 @@ class Server:
         self._run_guests = run_guests
         self._sample_bytes = sample_bytes if sample else 0
         self._fail_status = 200 if legacy_fail_200 else 400
-        self._allowed = {*LOOPBACK, *(name.lower() for name in allowed_hosts)}
+        self._names = [name.lower() for name in allowed_hosts]
+        if host in ANYWHERE:
+            self._names = list(dict.fromkeys([*self._names, socket.gethostname().lower()]))
+        elif host not in LOOPBACK:
+            self._names = list(dict.fromkeys([host.lower(), *self._names]))
         self._faults = None if faults is None else Faults.read(faults)
         self._clock = clock or SystemClock()
-        self._ways = signing.ways(auth)
-        self._token = None if token is None else signing.checked(token, "the settings of the server")
-        self.token_file = self.data / signing.TOKEN_FILE if "token" in self._ways and token is None else None
+        self.ca: Path | None = None
+        self.sign_in: dict[str, dict[str, str]] = {}
         self._fleet: Fleet | None = None
         self._instances: Instances | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,7 +150,7 @@ class Server:
                 raise self._failure
             assert self._fleet is not None
             assert self._instances is not None
-            self._fleet.start(self.registry_url)
+            self._fleet.start(self.inner_url)
             self._instances.start()
         except BaseException:
             self.stop()
@@ -188,7 +202,10 @@ class Server:
         opened.callback(lambda: loop.run_until_complete(loop.shutdown_default_executor()))
         if self._sample_bytes:
             seed(state, self._sample_bytes)
-        anka, gate = str(self.data / "bin" / "anka"), self._gate()
+        anka = str(self.data / "bin" / "anka")
+        names = list(dict.fromkeys([*LOOPBACK, *self._names]))
+        admitted = self._admission.open(self.data, names, state, self._clock, lambda: self.controller_url)
+        self.ca, self.sign_in = admitted.ca, admitted.variables
         troubles = self._faults or Faults()
         befall = troubles.nodes(self._clock.now())
         agents = Agents(
@@ -196,7 +213,7 @@ class Server:
             self.node_names,
             anka=anka,
             clock=self._clock,
-            sign_in={} if gate is None else launcher.sign_in(gate.node),
+            sign_in=admitted.children,
             keep=lambda request_id: fleet.keep(request_id),
             faults=befall,
         )
@@ -232,28 +249,28 @@ class Server:
         second = routes.registry((*parts, Description((REGISTRY,))), *data_plane, self._fail_status)
         if self._registry_port is None:
             both = first + second
-            self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, gate)
+            self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, admitted)
         else:
-            self.controller_url = self._listen(loop, opened, "--port", self._port, first, gate)
-            self.registry_url = self._listen(loop, opened, "--registry-port", self._registry_port, second, gate)
+            self.controller_url = self._listen(loop, opened, "--port", self._port, first, admitted)
+            self.registry_url = self._listen(loop, opened, "--registry-port", self._registry_port, second, admitted)
         self.anka = launcher.write(
             self.data,
             {
                 "ANKA_HOME": str(self.data / "host"),
-                "ANKA_REGISTRY": self.registry_url,
+                "ANKA_REGISTRY": self.inner_url,
                 "ANKA_STANDIN_GUESTS": "1" if self._run_guests else "",
+                **({"ANKA_CA_BUNDLE": str(self.ca)} if self.ca else {}),
             },
         )
         self._fleet, self._instances = fleet, instances
 
-    def _gate(self) -> signing.Gate | None:
-        """Who is let in; None: everyone."""
-        if not self._ways:
-            return None
-        token = self._token
-        if self.token_file is not None:
-            token = signing.kept_token(self.data)
-        return signing.Gate(token if "token" in self._ways else None)
+    @property
+    def inner_url(self) -> str:
+        """The registry's address for what runs on this machine."""
+        if self._host not in ANYWHERE:
+            return self.registry_url
+        port, inner = urlsplit(self.registry_url).port, "[::1]" if self._host == "::" else "127.0.0.1"
+        return f"https://{inner}:{port}"
 
     def _listen(
         self,
@@ -262,19 +279,22 @@ class Server:
         option: str,
         port: int,
         table: Routes,
-        gate: signing.Gate | None,
+        admitted: Admitted,
     ) -> str:
         """Answer ``table`` on a port (0: a free one); the URL."""
-        front = routes.Front(table, self._allowed, gate, self._faults)
+        front = routes.Front(
+            table, {*LOOPBACK, *self._names}, admitted.gate, self._faults, secure=admitted.tls is not None
+        )
         server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         loop.run_until_complete(runner.setup())
         opened.callback(lambda: loop.run_until_complete(runner.cleanup()))
         try:
-            loop.run_until_complete(web.TCPSite(runner, self._host, port).start())
+            loop.run_until_complete(web.TCPSite(runner, self._host, port, ssl_context=admitted.tls).start())
         except OSError as error:
             why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
             hint = f"choose another {option}, or leave it out"
             raise UsageError(f"port {port} cannot be used: {why}", hint=hint) from error
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{runner.addresses[0][1]}"
+        host = self._names[0] if self._host in ANYWHERE else self._host
+        host = f"[{host}]" if ":" in host else host
+        return f"{'https' if admitted.tls else 'http'}://{host}:{runner.addresses[0][1]}"

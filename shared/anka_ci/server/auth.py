@@ -14,7 +14,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.wire.envelope import emit_fail
 
-WAYS = ("token",)
+WAYS = ("token", "certificate", "api-key", "oidc")
 """What ``--auth`` may name."""
 REQUIRED = "Authentication Required"
 SHORTEST = 10
@@ -45,16 +45,36 @@ class Refusal:
 class Gate:
     """Admits a request or refuses it. ``token`` is the root token, None: that way is off.
 
-    The server's own nodes sign in with ``node``, a secret that is made anew at every start and never kept.
+    With ``certificates`` a caller may also be known by the verified client certificate; each of ``bearers`` says
+    whether it knows the value of a Bearer header. The server's own nodes sign in with ``node``, a secret that is made
+    anew at every start and never kept.
     """
 
-    def __init__(self, token: Secret | None = None) -> None:
+    def __init__(
+        self,
+        token: Secret | None = None,
+        *,
+        certificates: bool = False,
+        bearers: Sequence[Callable[[str], bool]] = (),
+    ) -> None:
         self.node = Secret(secrets.token_urlsafe(24))
         self._token = token
+        self._certificates = certificates
+        self._bearers = tuple(bearers)
 
-    def refusal(self, path: str, authorization: Sequence[str]) -> Refusal | None:
-        """Why a request for ``path`` is refused; None when it is admitted. ``authorization``: each such header."""
-        if OPEN.fullmatch(path) or (len(authorization) == 1 and self._known(authorization[0])):
+    def refusal(
+        self, path: str, authorization: Sequence[str], peer: Mapping[str, object] | None = None
+    ) -> Refusal | None:
+        """Why a request for ``path`` is refused; None when it is admitted.
+
+        ``authorization`` is each such header, ``peer`` the verified client certificate as ``ssl`` tells it. As with
+        Anka any valid sign-in has full rights; a wrong header is refused although the certificate is right.
+        """
+        if OPEN.fullmatch(path):
+            return None
+        if len(authorization) == 1 and self._known(authorization[0]):
+            return None
+        if not authorization and self._certificates and person(peer) is not None:
             return None
         if path == "/v2" or path.startswith("/v2/"):
             # Ordinary OCI clients send a name and password only when they are asked for them.
@@ -65,6 +85,8 @@ class Gate:
 
     def _known(self, header: str) -> bool:
         scheme, _, value = header.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return any(knows(value.strip()) for knows in self._bearers)
         return scheme.lower() == "basic" and self._basic(value.strip())
 
     def _basic(self, value: str) -> bool:
@@ -74,6 +96,22 @@ class Gate:
         user, _, password = decoded.partition(b":")
         known = [same(password, secret) for secret in (self.node, self._token) if secret is not None]
         return user.decode("utf-8", "replace") in ROOT_USERS and any(known)
+
+
+def person(peer: Mapping[str, object] | None) -> tuple[str, tuple[str, ...]] | None:
+    """User (CN) and groups (each OU, or else each O) of a verified certificate as Python's ``ssl`` tells it.
+
+    None where there is no certificate, or one without CN or O: Anka wants both.
+    """
+    subject = (peer or {}).get("subject")
+    found: dict[str, list[str]] = {}
+    for part in subject if isinstance(subject, tuple) else ():
+        for name, value in part:
+            found.setdefault(name, []).append(value)
+    if not any(found.get("commonName", [])) or not any(found.get("organizationName", [])):
+        return None
+    groups = found.get("organizationalUnitName") or found["organizationName"]
+    return found["commonName"][0], tuple(groups)
 
 
 def same(given: bytes, secret: Secret) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,8 +72,8 @@ def files(data: Path, names: Sequence[str], clock: Clock, *, client: bool) -> Fi
     )
 
 
-def context(found: Files, *, ask: bool) -> ssl.SSLContext:
-    """TLS as the server speaks it. ``ask``: callers are asked for a certificate, which must be of ``client_ca``.
+def context(found: Files, client_ca: Path | None) -> ssl.SSLContext:
+    """TLS as the server speaks it. With ``client_ca`` callers are asked for a certificate, which has to be of it.
 
     One that is not ends the handshake; without any the caller comes through, to be told 401. OpenSSL refuses SHA-1.
     """
@@ -87,29 +87,14 @@ def context(found: Files, *, ask: bool) -> ssl.SSLContext:
         hint = "both have to be PEM, the key without a passphrase, and they have to belong together"
         text = f"the certificate {found.certificate} with the key {found.key} cannot be used"
         raise UsageError(f"{text}: {why}" if why else text, hint=hint) from error
-    if ask and found.client_ca is not None:
+    if client_ca is not None:
         try:
-            made.load_verify_locations(found.client_ca)
+            made.load_verify_locations(client_ca)
         except OSError as error:
-            raise UsageError(f"the client CA {found.client_ca} cannot be used: {error}") from error
+            why = error.strerror or "it holds no certificate"
+            raise UsageError(f"the client CA {client_ca} cannot be used: {why}") from error
         made.verify_mode = ssl.CERT_OPTIONAL
     return made
-
-
-def person(peer: Mapping[str, object] | None) -> tuple[str, tuple[str, ...]] | None:
-    """User (CN) and groups (each OU, or else each O) of a verified certificate as Python's ``ssl`` tells it.
-
-    None where there is no certificate, or one without CN or O: Anka wants both.
-    """
-    subject = (peer or {}).get("subject")
-    found: dict[str, list[str]] = {}
-    for part in subject if isinstance(subject, tuple) else ():
-        for name, value in part:
-            found.setdefault(name, []).append(value)
-    if not any(found.get("commonName", [])) or not any(found.get("organizationName", [])):
-        return None
-    groups = found.get("organizationalUnitName") or found["organizationName"]
-    return found["commonName"][0], tuple(groups)
 
 
 class _Authority:

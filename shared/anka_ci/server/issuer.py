@@ -27,18 +27,23 @@ Reply = tuple[int, dict[str, Any]]
 
 
 class Issuer:
-    """The provider. ``url`` is asked for its own address, because a port is known only once the server listens.
+    """The provider; unless ``enabled`` there is none.
 
-    The client's secret is made at the first start and kept in ``file``, readable by its owner only.
+    ``url`` is asked for its own address, because a port is known only once the server listens. The client's secret is
+    made at the first start and kept in ``file``, readable by its owner only.
     """
 
-    def __init__(self, data: Path, clock: Clock, url: Callable[[], str]) -> None:
+    def __init__(self, data: Path, clock: Clock, url: Callable[[], str], *, enabled: bool = True) -> None:
         self.file = data / FILE
+        self.enabled = enabled
         self._clock = clock
         self._url = url
         self._lock = threading.Lock()
         self._access: dict[str, float] = {}
         self._refresh: dict[str, float] = {}
+        self.client = self._secret = ""
+        if not enabled:
+            return
         if not self.file.exists():
             made = {"client_id": CLIENT, "client_secret": secrets.token_urlsafe(32)}
             keep(self.file, json.dumps(made).encode() + b"\n")
@@ -57,6 +62,8 @@ class Issuer:
 
     def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """``GET /config/v1/auth``: how to sign in."""
+        if not self.enabled:
+            return {}
         told = {"provider_url": f"{self._url()}/oidc", "user_name_field": "name", "groups_field": "groups"}
         return {"oidc": {**told, "display_name": "anka-ci"}}
 

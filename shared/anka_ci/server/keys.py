@@ -14,11 +14,12 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.clock import Clock
 from anka_ci.errors import NotAuthorisedError, RefusedError
-from anka_ci.server.auth import REQUIRED, decoded64
+from anka_ci.server.auth import REQUIRED, decoded64, keep
 from anka_ci.server.groups import Store
 from anka_ci.wire.values import emit_time
 
@@ -36,6 +37,9 @@ MOST = 1000
 LONGEST = 100 * 365 * 86400
 """The longest life of a key in seconds."""
 BITS = 2048
+FIRST = "anka-ci"
+"""The key that is there to begin with."""
+FIRST_LIFE = 3650 * 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +71,12 @@ class _Session:
 class Keys:
     """The API keys kept in ``store``, with their secrets and sessions. Methods may be called from any thread.
 
-    ``RefusedError`` for what makes no sense, ``NotAuthorisedError`` for a handshake that fails, whatever the reason.
+    Unless ``enabled`` no handshake succeeds. ``RefusedError`` for what makes no sense, ``NotAuthorisedError`` for a
+    handshake that fails, whatever the reason.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, enabled: bool = True) -> None:
+        self._enabled = enabled
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
@@ -85,6 +91,15 @@ class Keys:
             row[0]: Key(id=row[0], groups=tuple(json.loads(row[1])), public=row[2], created=row[3], expires=row[4])
             for row in rows
         }
+
+    def first(self, file: Path) -> None:
+        """See to it that there is a key to begin with, its private half in ``file``: one cannot sign in to make one."""
+        if self._alive(FIRST) is not None and file.exists():
+            return
+        with self._lock:
+            self._keys.pop(FIRST, None)
+        private = self.create({"id": FIRST, "ttl": FIRST_LIFE, "groups": [FIRST]})
+        keep(file, (private or "").encode() + b"\n")
 
     # the calls
 
@@ -139,7 +154,7 @@ class Keys:
 
     def hand(self, given: Mapping[str, Any]) -> str:
         """A new secret, sealed for the key's owner: base64 (standard alphabet, padded) of RSA-OAEP."""
-        key = self._alive(given.get("id"))
+        key = self._alive(given.get("id")) if self._enabled else None
         if key is None:
             raise NotAuthorisedError(REQUIRED)
         secret = secrets.token_urlsafe(20)

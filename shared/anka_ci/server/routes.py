@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
@@ -42,12 +42,19 @@ class Front:
     """Answers the requests of one port: guards first, then who is let in, then the table.
 
     ``allowed`` are the host names served; without a ``gate`` everyone is let in, and no ``Authorization`` is looked at.
-    ``faults`` happen to those who were let in.
+    ``faults`` happen to those who were let in. ``secure``: the port speaks TLS.
     """
 
     def __init__(
-        self, routes: Routes, allowed: Collection[str], gate: Gate | None = None, faults: Faults | None = None
+        self,
+        routes: Routes,
+        allowed: Collection[str],
+        gate: Gate | None = None,
+        faults: Faults | None = None,
+        *,
+        secure: bool = False,
     ) -> None:
+        self._scheme = "https" if secure else "http"
         self._faults = faults
         self._gate = gate
         self._routes = [(methods, re.compile(pattern), handler) for methods, pattern, handler in routes]
@@ -59,7 +66,7 @@ class Front:
             return web.Response(status=403, body=emit_fail(refusal), content_type="application/json")
         path = re.sub(r"/{2,}", "/", _split(request)[0])
         if self._gate is not None:
-            refused = self._gate.refusal(path, request.headers.getall("Authorization", []))
+            refused = self._gate.refusal(path, request.headers.getall("Authorization", []), _peer(request))
             if refused is not None:
                 return web.Response(
                     status=401, body=refused.body, content_type="application/json", headers=refused.headers
@@ -102,7 +109,7 @@ class Front:
         if host not in self._allowed:
             return f"the host {host!r} is not served here"
         origins = request.headers.getall("Origin", [])
-        if any(origin.lower() != f"http://{hosts[0]}".lower() for origin in origins):
+        if any(origin.lower() != f"{self._scheme}://{hosts[0]}".lower() for origin in origins):
             return "a page of another origin may not call this server"
         if "cross-site" in (site.strip().lower() for site in request.headers.getall("Sec-Fetch-Site", [])):
             return "a page of another site may not call this server"
@@ -157,6 +164,12 @@ def _split(request: web.BaseRequest) -> tuple[str, str]:
     """Path and query as they were sent; ``//api/v1`` is a path, whatever a URL library thinks of it."""
     path, _, query = request.raw_path.partition("?")
     return path if path.startswith("/") else urlsplit(path).path, query
+
+
+def _peer(request: web.BaseRequest) -> Mapping[str, object] | None:
+    """The caller's certificate, which TLS has verified; None without one."""
+    found = request.transport.get_extra_info("peercert") if request.transport is not None else None
+    return found or None
 
 
 def _hostname(header: str) -> str:
