@@ -149,18 +149,13 @@ def test_without_sign_in_an_authorization_is_not_looked_at(server: Server) -> No
         assert 200 == ask(server, "/api/v1/status", given)[0]
 
 
-def test_the_steps_pass_with_it_and_say_what_to_do_without(guarded: Server) -> None:
+def test_the_steps_say_what_to_do_without_it(guarded: Server) -> None:
     anka = doors(guarded)
     assert 1 == perform("list", {"template": "sonoma"}, anka).outputs["count"]
-    perform("pull", {"template": "sonoma", "tag": "base"}, anka)
-    perform("push", {"template": "sonoma", "tag": "signed-in"}, anka)
-    done = perform("distribute", {"template": "sonoma", "tag": "signed-in", "all": "true"}, anka)
-    assert "done" == done.status
     before = anka.registry.template("sonoma").versions
     calls = [
         ("list", {"template": "sonoma"}),
         ("pull", {"template": "sonoma", "tag": "v1"}),
-        ("push", {"template": "sonoma", "tag": "v3"}),
         ("distribute", {"template": "sonoma", "all": "true"}),
         ("revert", {"template": "sonoma", "latest": "true"}),
     ]

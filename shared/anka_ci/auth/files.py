@@ -8,6 +8,7 @@ on a command line. Source: Anka's command-line reference (``--cert``, ``--key``,
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,9 +31,14 @@ def handed(found: SignIn) -> Iterator[Handed]:
     """The sign-in as the command takes it, while inside."""
     options = ["--cacert", found.ca] if found.ca else []
     variables = {"ANKA_CA_BUNDLE": found.ca} if found.ca else {}
+    # These are read by the stand-in; Anka's own command has no way to use them.
     if found.token is not None:
-        # Read by the stand-in; Anka's own command has no way to use a root token.
         variables["ANKA_CI_TOKEN"] = found.token.reveal()
+    if found.client_secret is not None:
+        variables["ANKA_CI_CLIENT_ID"] = found.client_id or ""
+        variables["ANKA_CI_CLIENT_SECRET"] = found.client_secret.reveal()
+    if found.headers:
+        variables["ANKA_CI_HEADERS"] = json.dumps({name: value.reveal() for name, value in found.headers})
     with contextlib.ExitStack() as opened:
         place: list[Path] = []
 

@@ -47,15 +47,17 @@ def alert(said: str) -> str | None:
     return match.group(1).strip() if match else None
 
 
-def ask(url: str, mine: ssl.SSLContext, bare: ssl.SSLContext) -> str | None:
+def ask(url: str, mine: ssl.SSLContext, bare: ssl.SSLContext | None = None) -> str | None:
     """Why the server wants none of our certificate, asked with it and without; None when that is not the trouble.
 
-    Some servers end the connection without a word, others say it too late for the request that it answers.
+    Some servers end the connection without a word (which is found out with ``bare``), others say it too late for the
+    request that it answers.
     """
     answered, said = _answers(url, mine)
     if answered or (found := alert(said)) is not None:
         return None if answered else found
-    return "it ends every connection with it, and none without" if _answers(url, bare)[0] else None
+    without = bare is not None and _answers(url, bare)[0]
+    return "it ends every connection with it, and none without" if without else None
 
 
 def _answers(url: str, secure: ssl.SSLContext) -> tuple[bool, str]:

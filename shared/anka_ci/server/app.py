@@ -242,9 +242,11 @@ class Server:
         images = Images(state, ledger, instances, state.revert, clock=self._clock)
         rest = RegistryCalls(state, __version__)
         calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
-        parts = (calls, rest, NodeCalls(fleet), InstanceCalls(state, fleet, instances, images), HealthCalls())
+        guests = InstanceCalls(state, fleet, instances, images)
+        parts = (calls, rest, NodeCalls(fleet), guests, admitted.keys, admitted.issuer, HealthCalls())
         described = (CONTROLLER, REGISTRY) if self._registry_port is None else (CONTROLLER,)
         first = routes.controller((*parts, Description(described)), self._fail_status)
+        first += routes.openid(admitted.issuer)
         data_plane = Oci(state), Uploads(state)
         second = routes.registry((*parts, Description((REGISTRY,))), *data_plane, self._fail_status)
         if self._registry_port is None:
@@ -288,7 +290,7 @@ class Server:
         server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         loop.run_until_complete(runner.setup())
-        opened.callback(lambda: loop.run_until_complete(runner.cleanup()))
+        opened.callback(lambda: loop.run_until_complete(_close(server, runner)))
         try:
             loop.run_until_complete(web.TCPSite(runner, self._host, port, ssl_context=admitted.tls).start())
         except OSError as error:
@@ -298,3 +300,14 @@ class Server:
         host = self._names[0] if self._host in ANYWHERE else self._host
         host = f"[{host}]" if ":" in host else host
         return f"{'https' if admitted.tls else 'http'}://{host}:{runner.addresses[0][1]}"
+
+
+async def _close(server: web.Server, runner: web.ServerRunner) -> None:
+    """End every connection of a port. Over TLS one would wait for the caller's goodbye, and the loop ends before."""
+    transports = [each.transport for each in server.connections if each.transport is not None]
+    await runner.cleanup()
+    for transport in transports:
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

@@ -18,6 +18,8 @@ from urllib.parse import parse_qsl
 from anka_ci.clock import Clock
 from anka_ci.errors import UsageError
 from anka_ci.server.auth import decoded64, keep
+from anka_ci.server.call import Call, Parameters
+from anka_ci.wire import schema
 
 FILE = "oidc-client.json"
 CLIENT = "anka-ci"
@@ -60,8 +62,8 @@ class Issuer:
         keep(file, self._secret.encode() + b"\n")
         return file
 
-    def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """``GET /config/v1/auth``: how to sign in."""
+    def config(self, given: Parameters) -> dict[str, Any]:
+        """Tell how to sign in with OpenID Connect, where that is set up."""
         if not self.enabled:
             return {}
         told = {"provider_url": f"{self._url()}/oidc", "user_name_field": "name", "groups_field": "groups"}
@@ -118,3 +120,24 @@ class Issuer:
 
 def _living(tokens: Mapping[str, float], now: float) -> dict[str, float]:
     return dict([(token, until) for token, until in tokens.items() if until > now][1 - MOST :])
+
+
+CALLS = (
+    Call(
+        "GET",
+        "/config/v1/auth",
+        Issuer.config,
+        "authConfig",
+        answers=schema.noun(
+            "AuthConfig",
+            {
+                "oidc": schema.noun(
+                    "AuthConfigOidc",
+                    dict.fromkeys(("provider_url", "user_name_field", "groups_field", "display_name"), schema.TEXT),
+                )
+            },
+            optional=("oidc",),
+        ),
+        open=True,
+    ),
+)

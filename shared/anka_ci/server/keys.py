@@ -12,15 +12,16 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anka_ci.clock import Clock
 from anka_ci.errors import NotAuthorisedError, RefusedError
 from anka_ci.server.auth import REQUIRED, decoded64, keep
+from anka_ci.server.call import Call, Parameter, Parameters
 from anka_ci.server.groups import Store
+from anka_ci.wire import schema
 from anka_ci.wire.values import emit_time
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ SECRET_LIFE, SESSION_LIFE = 60.0, 300.0
 """Seconds; Anka's page gives both 10 s and 3 minutes for a secret, and 5 minutes for a session."""
 MOST = 1000
 """Secrets that may be outstanding for one key, and sessions it may have: clients make one before every request."""
-LONGEST = 100 * 365 * 86400
-"""The longest life of a key in seconds."""
 BITS = 2048
 FIRST = "anka-ci"
 """The key that is there to begin with."""
@@ -51,6 +50,16 @@ class Key:
     public: bytes
     created: float
     expires: float
+
+    SCHEMA: ClassVar[schema.Schema] = schema.noun(
+        "ApiKey",
+        {
+            "id": schema.id_of("api-key"),
+            "groups": schema.several(schema.TEXT),
+            "expiration": schema.TIME,
+            "created": schema.TIME,
+        },
+    )
 
     def emit(self) -> dict[str, Any]:
         return {
@@ -103,47 +112,45 @@ class Keys:
 
     # the calls
 
-    def list(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def list(self, given: Parameters) -> list[dict[str, Any]]:
         """Every key; with ``id`` a list of that one (its real shape is undocumented)."""
         with self._lock:
             if "id" not in given:
                 return [key.emit() for key in self._keys.values()]
-            return [self._known(_id(given)).emit()]
+            return [self._known(given["id"]).emit()]
 
-    def create(self, given: Mapping[str, Any]) -> str | None:
+    def create(self, given: Parameters) -> str | None:
         """Make a key. Without ``publicKey`` its private half is the reply (base64 of PKCS#1 DER), kept nowhere."""
-        identity, ttl, groups = _id(given), _ttl(given), _groups(given)
-        if ttl is None or groups is None:
-            raise RefusedError("ttl is missing" if ttl is None else "groups is missing")
+        identity, groups = given["id"], _groups(given) or ()
+        if len(identity) > 255 or not identity.isprintable():
+            raise RefusedError("id has to be a line of at most 255 characters")
         with self._lock:
             if identity in self._keys:
                 raise RefusedError(f"there is an API key {identity} already")
         public, private = _pair(given.get("publickey"))
         now = self._clock.now()
-        key = Key(id=identity, groups=groups, public=public, created=now, expires=now + ttl)
+        key = Key(id=identity, groups=groups, public=public, created=now, expires=now + given["ttl"])
         with self._lock:
             if identity in self._keys:
                 raise RefusedError(f"there is an API key {identity} already")
             self._save(key)
         return private
 
-    def change(self, given: Mapping[str, Any]) -> None:
+    def change(self, given: Parameters) -> None:
         """Change a key's groups, or its life from now on; the public key stays."""
-        identity, ttl, groups = _id(given), _ttl(given), _groups(given)
+        identity, ttl, groups = given["id"], given.get("ttl"), _groups(given)
         if given.get("publickey") is not None:
             raise RefusedError("publicKey cannot be changed: delete the API key, and make a new one")
-        if ttl is None and groups is None:
-            raise RefusedError("groups is missing")
         with self._lock:
             old = self._known(identity)
             expires = old.expires if ttl is None else self._clock.now() + ttl
             new_groups = old.groups if groups is None else groups
             self._save(Key(id=old.id, groups=new_groups, public=old.public, created=old.created, expires=expires))
 
-    def delete(self, given: Mapping[str, Any]) -> None:
+    def delete(self, given: Parameters) -> None:
         """Delete a key; its sessions end with it."""
         with self._lock:
-            key = self._known(_id(given))
+            key = self._known(given["id"])
             with self._store.transaction() as db:
                 db.execute("DELETE FROM api_keys WHERE id = ?", (key.id,))
             del self._keys[key.id]
@@ -152,7 +159,7 @@ class Keys:
 
     # the handshake
 
-    def hand(self, given: Mapping[str, Any]) -> str:
+    def hand(self, given: Parameters) -> str:
         """A new secret, sealed for the key's owner: base64 (standard alphabet, padded) of RSA-OAEP."""
         key = self._alive(given.get("id")) if self._enabled else None
         if key is None:
@@ -165,7 +172,7 @@ class Keys:
             self._secrets[key.id] = [*left[1 - MOST :], (secret, now + SECRET_LIFE)]
         return base64.b64encode(sealed).decode()
 
-    def shake(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def shake(self, given: Parameters) -> dict[str, Any]:
         """A session for who knows the secret, which is good only once."""
         key, told = self._alive(given.get("id")), given.get("secret")
         if key is None or not isinstance(told, str) or not self._spend(key.id, told):
@@ -234,34 +241,12 @@ class Keys:
         self._keys[key.id] = key
 
 
-def _id(given: Mapping[str, Any]) -> str:
-    found = given.get("id")
-    if not isinstance(found, str) or not found.strip():
-        raise RefusedError("id is missing")
-    if len(found) > 255 or not found.isprintable():
-        raise RefusedError("id has to be a line of at most 255 characters")
-    return found
-
-
-def _ttl(given: Mapping[str, Any]) -> float | None:
-    found = given.get("ttl")
-    if found is None:
+def _groups(given: Parameters) -> tuple[str, ...] | None:
+    """A list, or a text with commas: Anka's table and its example differ."""
+    if "groups" not in given:
         return None
-    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 12:
-        found = int(found)
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= LONGEST:
-        raise RefusedError(f"ttl has to be a number of seconds from 1 to {LONGEST}")
-    return float(found)
-
-
-def _groups(given: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """An array, or a text with commas: Anka's table and its example differ."""
-    found = given.get("groups")
-    if found is None:
-        return None
-    if isinstance(found, str):
-        found = [part.strip() for part in found.split(",")]
-    if not isinstance(found, list) or not all(isinstance(each, str) and each and len(each) < 256 for each in found):
+    found = [part.strip() for text in given["groups"] for part in text.split(",")]
+    if not found or not all(part and len(part) < 256 for part in found):
         raise RefusedError("groups has to be a list of names")
     return tuple(dict.fromkeys(found))
 
@@ -307,3 +292,38 @@ def _seal(public: bytes, content: bytes) -> bytes:
     assert isinstance(key, RSAPublicKey)
     mask = padding.MGF1(algorithm=hashes.SHA256())
     return key.encrypt(content, padding.OAEP(mgf=mask, algorithm=hashes.SHA256(), label=None))
+
+
+_ID = Parameter("id", "Id of an API key.", place="body", required=True, form="api-key-id")
+_GROUPS = Parameter("groups", "Permission groups of the key.", "texts", "body", required=True)
+_TTL = Parameter("ttl", "How long the key is good from now on, in seconds.", "number", "body", required=True, least=1)
+_PUBLIC = Parameter("publicKey", "Public key as base64 of its PKIX form; one is made when left out.", place="body")
+_ASKED = Parameter("id", "Id of an API key.", form="api-key-id")
+_MADE = schema.either(schema.TEXT, schema.NULL)
+
+
+def _rows(path: str, prefix: str, *, controller: bool) -> tuple[Call, ...]:
+    """Anka documents the parameters in the query, and its examples send a body. The groups' needs differ."""
+    groups, ttl = replace(_GROUPS, required=controller), replace(_TTL, required=False)
+    return (
+        Call("GET", path, Keys.list, f"{prefix}ApiKeys", (_ASKED,), schema.several(Key.SCHEMA)),
+        Call("POST", path, Keys.create, f"{prefix}AddApiKey", (_ID, _TTL, _GROUPS, _PUBLIC), _MADE, null=True),
+        Call("PUT", path, Keys.change, f"{prefix}ChangeApiKey", (_ID, groups, ttl)),
+        Call("DELETE", path, Keys.delete, f"{prefix}DeleteApiKey", (_ID,)),
+    )
+
+
+_SECRET = Parameter("secret", "What the hand sealed, unsealed.", place="body", required=True)
+_SESSION = schema.noun(
+    "Session",
+    {
+        "id": schema.id_of("api-key"),
+        "data": schema.noun("SessionData", {"userName": schema.TEXT, "token": schema.TEXT, "sessionId": schema.TEXT}),
+    },
+)
+TAP = (
+    Call("POST", "/tap/v1/hand", Keys.hand, "hand", (_ID,), schema.TEXT, bare=True, open=True),
+    Call("POST", "/tap/v1/shake", Keys.shake, "shake", (_ID, _SECRET), _SESSION, bare=True, open=True),
+)
+CONTROLLER = (*_rows("/api/v1/apikey", "controller", controller=True), *TAP)
+REGISTRY = (*_rows("/v1/apikey", "registry", controller=False), *TAP)

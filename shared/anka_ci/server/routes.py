@@ -15,11 +15,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
 
-from anka_ci.errors import AnkaCiError, RefusedError
+from anka_ci.errors import AnkaCiError, NotAuthorisedError, RefusedError
 from anka_ci.server import table
-from anka_ci.server.auth import Gate
+from anka_ci.server.auth import REQUIRED, Gate
 from anka_ci.server.call import Call, Told, parameters
 from anka_ci.server.faults import Faults
+from anka_ci.server.issuer import Issuer, Reply
 from anka_ci.server.oci import Handler, Oci, Routes, aside
 from anka_ci.server.uploads import Uploads
 from anka_ci.server.upset import suffer
@@ -116,6 +117,37 @@ class Front:
         return None
 
 
+def openid(issuer: Issuer) -> Routes:
+    """The small OpenID provider, which speaks no envelope and reads forms. Nothing without one."""
+
+    async def discovery(request: web.BaseRequest) -> web.StreamResponse:
+        return _bare(issuer.discovery())
+
+    async def token(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            content = await _body(request)
+        except RefusedError:
+            return _bare((400, {"error": "invalid_request"}))
+        return _bare(issuer.token(content, request.headers.get("Authorization", "")))
+
+    if not issuer.enabled:
+        return []
+    return [
+        (("GET",), re.escape("/oidc/.well-known/openid-configuration"), discovery),
+        (("POST",), "/oidc/token", token),
+    ]
+
+
+def _bare(reply: Reply) -> web.Response:
+    status, found = reply
+    return web.Response(
+        status=status,
+        body=json.dumps(found).encode(),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
 def _answering(rows: table.Table, parts: Iterable[object], fail_status: int) -> Routes:
     """The calls of a table as routes, each answered by the part of its class."""
     by_class = {type(part): part for part in parts}
@@ -136,6 +168,8 @@ def _handler(call: Call, part: object, fail_status: int) -> Handler:
         try:
             given = parameters(parse_qsl(_split(request)[1], keep_blank_values=True), await _body(request))
             body = await aside(call.handler, part, call.bind(given))
+        except NotAuthorisedError:
+            return web.Response(status=401, body=emit_fail(REQUIRED), headers=headers)
         except AnkaCiError as error:
             found = emit_fail(error.message, None) if call.null else emit_fail(error.message)
             return web.Response(status=fail_status, body=found, headers=headers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anka_ci.server import controller, health, instance_calls, node_calls, openapi, registry
+from anka_ci.server import controller, health, instance_calls, issuer, keys, node_calls, openapi, registry
 from anka_ci.server.call import Call
 
 Table = Mapping[type, tuple[Call, ...]]
@@ -18,11 +18,15 @@ CONTROLLER: Table = {
     registry.RegistryCalls: registry.SEEN,
     node_calls.NodeCalls: node_calls.CALLS,
     instance_calls.InstanceCalls: instance_calls.CALLS,
+    keys.Keys: keys.CONTROLLER,
+    issuer.Issuer: issuer.CALLS,
     health.HealthCalls: health.CALLS,
     openapi.Description: openapi.CALLS,
 }
 REGISTRY: Table = {
     registry.RegistryCalls: registry.CALLS,
+    keys.Keys: keys.REGISTRY,
+    issuer.Issuer: issuer.CALLS,
     health.HealthCalls: health.CALLS,
     openapi.Description: openapi.CALLS,
 }
