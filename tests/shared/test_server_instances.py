@@ -17,7 +17,6 @@ import pytest
 from anka_ci.clock import ManualClock, SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from anka_ci.wire.node import DRAINING
 
 VM = "/api/v1/vm"
 
@@ -290,16 +289,19 @@ def test_who_gets_a_place(simulated: Simulated) -> None:
     assert "Scheduling" == state(server, waiting)
 
 
-def test_a_node_that_drains_starts_none(simulated: Simulated) -> None:
+def test_a_node_that_drains_starts_none_and_what_runs_on_it_goes_on(simulated: Simulated) -> None:
     server = simulated.server
-    fleet = server._fleet
-    assert fleet is not None
-    fleet.configure("virtual-1", state=DRAINING)
-    instance = start(server, node_id="virtual-1")
+    config = "/api/v1/node/config"
+    running = start(server, node_id="virtual-1")
+    assert "virtual-1" == simulated.started(running)
+    ok(server, "POST", config, {"node_id": "virtual-1", "drain_mode": True})
+    waiting = start(server, node_id="virtual-1")
     simulated.clock.advance(1000)
-    assert "Scheduling" == state(server, instance)
-    fleet.configure("virtual-1", state=None)
-    assert "virtual-1" == simulated.started(instance)
+    assert ["Started", "Scheduling"] == [state(server, running), state(server, waiting)]
+    ok(server, "POST", config, {"node_id": "virtual-1", "drain_mode": False, "max_vm_count": 1})
+    assert "Scheduling" == state(server, waiting)
+    ok(server, "DELETE", VM, {"id": running})
+    assert "virtual-1" == simulated.started(waiting)
 
 
 def test_a_node_that_holds_the_tag_comes_first(simulated: Simulated) -> None:

@@ -105,13 +105,12 @@ class Instances:
 
     def create(self, pattern: Instance, order: Order, count: int = 1) -> list[str]:
         """Start instances like ``pattern``, each with an id of its own; the ids."""
-        now, ids = self._clock.now(), [str(uuid.uuid4()) for _ in range(count)]
-        url = self._registry_url()
-        for instance_id in ids:
-            instance = replace(pattern, id=instance_id, state=SCHEDULING, registry_url=url, created=now, updated=now)
-            self._ledger.put(Record(instance=instance, order=order))
+        now, url = self._clock.now(), self._registry_url()
+        like = replace(pattern, state=SCHEDULING, registry_url=url, created=now, updated=now)
+        made = [Record(instance=replace(like, id=str(uuid.uuid4())), order=order) for _ in range(count)]
+        self._ledger.put(*made)
         self._place()
-        return ids
+        return [record.instance.id for record in made]
 
     def update(self, instance_id: str, **changes: Any) -> None:
         """Change ``name``, ``external_id`` or ``metadata``."""
@@ -155,19 +154,23 @@ class Instances:
     def _place(self) -> None:
         """Give nodes to the instances that wait: the most urgent first, then the oldest."""
         with self._ledger.lock:
-            for record in self._ledger.all():
-                self._follow(record)
+            self._follow()
             records = self._ledger.all()
             waiting = sorted((record for record in records if record.waits), key=lambda each: each.order.priority)
             if not waiting:
                 return
             nodes, groups = self._fleet.nodes(), self._fleet.groups()
             taken = Counter(record.instance.node_id for record in records if record.seated)
+            placed = []
             for record in waiting:
                 node = choose(record, nodes, groups, taken)
                 if node is not None:
                     taken[node.id] += 1
-                    self._put(self._ledger.change(record.instance.id, node_id=node.id))
+                    placed.append(record.changed(self._clock.now(), node_id=node.id))
+            if placed:
+                self._ledger.put(*placed)
+            for record in placed:
+                self._put(record)
 
     def _put(self, record: Record) -> None:
         """Have the node that was chosen start an instance."""
@@ -183,23 +186,31 @@ class Instances:
         else:
             self.workers.do(instance.id, lambda cancelled: self._lives.bring_up(record, agent, cancelled))
 
-    def _follow(self, record: Record) -> None:
-        """Note what a virtual node has made of an instance by now; it runs no script, and each succeeds."""
-        instance = record.instance
-        if instance.state not in (SCHEDULING, PULLING) or instance.node_id not in self._virtual.names:
-            return
-        placed = self._virtual.placed(instance.id)
-        if placed.state == "started":
-            vm = self._lives.vm(record, instance.id, started=placed.started_at)
-            result = ScriptResult() if record.order.monitored and record.order.script else None
-            order = replace(record.order, script="")
-            self._ledger.change(
-                instance.id, state=STARTED, progress=0.0, vm=vm, startup_script=result, order=order, uuid=vm.uuid
-            )
-        elif placed.state == "failed":
-            self._ledger.change(instance.id, state=ERROR, progress=0.0, message=placed.error)
-        else:
-            self._ledger.change(instance.id, keep=False, state=PULLING, progress=placed.progress)
+    def _follow(self) -> None:
+        """Note what virtual nodes have made of their instances by now. They run no script, and each succeeds.
+
+        It is not kept: it would be the same after a restart.
+        """
+        records = self._ledger.all()
+        rising = [each for each in records if each.instance.state in (SCHEDULING, PULLING) and each.instance.node_id]
+        rising = [each for each in rising if self.agent_of(each) is None]
+        others: dict[str, list[Record]] = {record.instance.node_id: [] for record in rising}
+        for record in records if rising else ():
+            if record.instance.node_id in others:
+                others[record.instance.node_id].append(record)
+        for record in rising:
+            instance, placed = record.instance, self._virtual.placed(record.instance.id)
+            changes: dict[str, Any] = {"state": PULLING, "progress": placed.progress}
+            if placed.state == "started":
+                neighbours = [self._ledger.get(each.instance.id) for each in others[instance.node_id]]
+                vm = self._lives.vm(record, instance.id, neighbours, started=placed.started_at)
+                result = ScriptResult() if record.order.monitored and record.order.script else None
+                order = replace(record.order, script="")
+                changes = {"state": STARTED, "progress": 0.0, "vm": vm, "startup_script": result}
+                changes |= {"order": order, "uuid": vm.uuid}
+            elif placed.state == "failed":
+                changes = {"state": ERROR, "progress": 0.0, "message": placed.error}
+            self._ledger.change(instance.id, keep=False, **changes)
 
     def _finish(self, record: Record) -> None:
         if record.instance.node_id in self._virtual.names:

@@ -36,28 +36,32 @@ class Ledger:
     def all(self) -> list[Record]:
         """Every instance that is shown, in the order of their starts."""
         with self.lock:
-            now = self._clock.now()
-            for record in list(self._all.values()):
-                if record.ended is not None and now >= record.ended + SHOWN:
-                    self.drop(record.instance.id)
+            for instance_id in list(self._all):
+                self._expire(instance_id)
             return list(self._all.values())
 
     def get(self, instance_id: str) -> Record:
         with self.lock:
-            self.all()
+            self._expire(instance_id)
             if instance_id not in self._all:
                 raise NotFoundError("instance", instance_id)
             return self._all[instance_id]
 
-    def put(self, record: Record) -> None:
-        """Keep a record, new or changed."""
+    def _expire(self, instance_id: str) -> None:
+        record = self._all.get(instance_id)
+        if record is not None and record.ended is not None and self._clock.now() >= record.ended + SHOWN:
+            self.drop(instance_id)
+
+    def put(self, *records: Record) -> None:
+        """Keep records, new or changed, all in one transaction."""
         with self.lock, self._store.transaction() as db:
-            db.execute(
-                "INSERT INTO instances (id, document) VALUES (?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
-                (record.instance.id, record.emit()),
-            )
-            self._all[record.instance.id] = record
+            for record in records:
+                db.execute(
+                    "INSERT INTO instances (id, document) VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+                    (record.instance.id, record.emit()),
+                )
+                self._all[record.instance.id] = record
 
     def drop(self, instance_id: str) -> None:
         with self.lock, self._store.transaction() as db:

@@ -7,7 +7,8 @@ runs.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class Lives:
             self._ledger.change(id_, unless=GONE, state=SCHEDULING, progress=0.0)
             cancelled.check(name)
             agent.guests.start(found)
-            vm = self.vm(record, found, name)
+            vm = self.vm(record, found, self._ledger.all(), name)
             result = agent.guests.run(found, script, cancelled, order.timeout) if order.monitored and script else None
             cancelled.check(name)
             ran = replace(order, script="")
@@ -90,9 +91,16 @@ class Lives:
             record.instance.id, unless=GONE, state=ERROR, message=message, startup_script=result, order=order, **changes
         )
 
-    def vm(self, record: Record, found: str, name: str = "", started: float | None = None) -> VmInfo:
-        """What is told of a VM that has just started. Its ports are reported only: nothing is forwarded here."""
-        now, node = self._clock.now() if started is None else started, self._fleet.node(record.instance.node_id)
+    def vm(
+        self, record: Record, found: str, others: Iterable[Record], name: str = "", started: float | None = None
+    ) -> VmInfo:
+        """What is told of the VM ``found`` that has just started, given all ``others`` of its node.
+
+        Its ports are reported only: nothing is forwarded here.
+        """
+        now, ip = self._clock.now() if started is None else started, ""
+        with contextlib.suppress(NotFoundError):  # the node was taken off the list meanwhile
+            ip = self._fleet.node(record.instance.node_id).ip
         return VmInfo(
             uuid=found,
             status=RUNNING,
@@ -100,26 +108,14 @@ class Lives:
             tag=record.instance.tag,
             cpu_cores=record.order.cores or None,
             ram=record.order.ram,
-            node_id=node.id,
-            host_ip=node.ip,
-            ip=node.ip,
-            port_forwarding=self._ports(record),
+            node_id=record.instance.node_id,
+            host_ip=ip,
+            ip=ip,
+            port_forwarding=_ports(record, others),
             created=now,
             accessed=now,
             started=now,
         )
-
-    def _ports(self, record: Record) -> tuple[PortRule, ...]:
-        """The rules with a port of the node each: the one asked for, or the first that is free."""
-        others = [each.instance.vm for each in self._ledger.all() if each.instance.node_id == record.instance.node_id]
-        used = {rule.host_port for vm in others if vm is not None for rule in vm.port_forwarding}
-        used |= {rule.host_port for rule in record.order.rules}
-        found: list[PortRule] = []
-        for rule in record.order.rules:
-            port = rule.host_port or next(port for port in range(FIRST_PORT, 65536) if port not in used)
-            used.add(port)
-            found.append(replace(rule, host_port=port))
-        return tuple(found)
 
     def start_again(self, record: Record, agent: Agent | None) -> None:
         """Stop and start a VM; of a virtual node's, only the date changes."""
@@ -162,3 +158,16 @@ class Lives:
 
 def _forget(result: object) -> None:
     """What an unmonitored script came to is told nowhere, as with Anka."""
+
+
+def _ports(record: Record, others: Iterable[Record]) -> tuple[PortRule, ...]:
+    """The rules with a port of the node each: the one asked for, or the first that is free."""
+    vms = [each.instance.vm for each in others if each.instance.node_id == record.instance.node_id]
+    used = {rule.host_port for vm in vms if vm is not None for rule in vm.port_forwarding}
+    used |= {rule.host_port for rule in record.order.rules}
+    found: list[PortRule] = []
+    for rule in record.order.rules:
+        port = rule.host_port or next(port for port in range(FIRST_PORT, 65536) if port not in used)
+        used.add(port)
+        found.append(replace(rule, host_port=port))
+    return tuple(found)
