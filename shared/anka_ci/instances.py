@@ -61,8 +61,10 @@ class Instances:
             body = next(
                 (row for row in body if isinstance(row, Mapping) and row.get("instance_id") == instance_id), None
             )
-        if not body:
-            raise NotFoundError("instance", instance_id, where=self._rest.url)
+            if body is None:
+                raise NotFoundError("instance", instance_id, where=self._rest.url)
+        if not body:  # what is not there is refused; OK with nothing is a controller that lost its thread
+            raise UnreachableError(f"the controller said OK and nothing about {instance_id}", hint=NOT_ANKA)
         return _instance(body, instance_id)
 
     def start(self, wanted: Start) -> list[str]:

@@ -22,6 +22,7 @@ from anka_ci.errors import (
     UsageError,
 )
 from anka_ci.oci import Oci
+from anka_ci.result import StepResult
 from anka_ci.server import faults
 from anka_ci.server.app import Server
 from anka_ci.server.faults import Faults
@@ -258,6 +259,56 @@ def test_what_a_node_evicted_to_make_room_is_sent_again(faulty: Callable[..., Fa
     assert ["virtual-1"] == world.distribute(**only).outputs["succeeded"]
     (node, _) = perform("nodes", {}, world.anka).outputs["nodes"]  # type: ignore[misc]
     assert ["sonoma:v1"] == node["templates"]
+
+
+# instances
+
+
+def start(world: Faulty, **inputs: str) -> StepResult:
+    given = {"template": "sonoma", "owner": "test", "lease": "1h"} | inputs
+    return perform("start-instance", given, world.anka)
+
+
+@pytest.mark.parametrize("fault", ["does: lose", "does: 'null'", "does: cut"])
+def test_an_instance_whose_answer_is_lost_is_found_and_not_started_twice(
+    faulty: Callable[..., Faulty], fault: str
+) -> None:
+    world = faulty(f"http: [{{match: POST /api/v1/vm, times: 1, {fault}}}]")
+    done = start(world)
+    assert [done.outputs["instance-id"]] == [each.id for each in world.anka.controller.instances.all()]
+
+
+def test_an_instance_on_a_node_without_room_says_so_and_is_ended(faulty: Callable[..., Faulty]) -> None:
+    world = faulty("nodes: [{node: '*', does: full}]")
+    with pytest.raises(FellShortError, match=r"it is Error: no space left on device.*; the instance was ended"):
+        start(world)
+
+
+def test_an_instance_whose_node_goes_offline_is_waited_for_until_it_is_back(faulty: Callable[..., Faulty]) -> None:
+    world = faulty("nodes: [{node: virtual-1, does: offline, at: 1s, for: 20m}]")
+    began = world.clock.now()
+    assert "virtual-1" == start(world, node="virtual-1").outputs["node"]
+    assert 1200 < world.clock.now() - began < 1210
+
+
+@pytest.mark.parametrize("times", ["times: 4", ""], ids=["passes", "stays"])
+def test_nothing_instead_of_an_instance_does_not_mean_that_it_has_ended(
+    faulty: Callable[..., Faulty], times: str
+) -> None:
+    world = faulty(f"http: [{{match: GET /api/v1/vm, does: 'null', after: 1, {times}}}]".replace(", }", "}"))
+    if times:
+        assert "Started" == start(world).outputs["state"]
+        return
+    with pytest.raises(UnreachableError, match=r"the controller said OK and nothing about .*; the instance was ended"):
+        start(world)
+
+
+def test_an_empty_list_of_instances_does_not_mean_that_they_have_ended(faulty: Callable[..., Faulty]) -> None:
+    world = faulty("http: [{match: GET /api/v1/vm, does: 'null', after: 7, times: 2}]")
+    id_ = str(start(world).outputs["instance-id"])
+    assert [id_] == perform("stop-instance", {"instance": id_}, world.anka).outputs["ended"]
+    assert f"the controller said OK and nothing about {id_}; still waiting" in world.warnings()
+    assert {"Terminated"} >= {each.state for each in world.anka.controller.instances.all()}
 
 
 # the data plane; with whole commands in tests/integration

@@ -5,6 +5,7 @@ An instance that is not anka-ci's is never ended from here unless a caller names
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -211,7 +212,11 @@ def end(anka: Anka, targets: Mapping[str, str]) -> None:
 
         def look() -> watch.Seen[None]:
             states.clear()
-            for each in anka.controller.instances.all():
+            found = anka.controller.instances.all()
+            if not found:  # an empty list proves nothing: a controller may answer with nothing at all
+                with contextlib.suppress(NotFoundError):
+                    found = [anka.controller.instances.get(asked[0])]
+            for each in found:
                 if each.id in asked and each.state != TERMINATED:
                     states[each.id] = f"it is {each.state}" + (f": {each.message}" if each.message else "")
             return watch.Seen(value=None, ended=not states, mark=dict(states))
