@@ -85,7 +85,7 @@ class Connection:
                 self.check(method, path, reply, known)
                 return reply
             except UnreachableError as error:
-                if attempt == TRIES:
+                if attempt == TRIES or error.lasting:
                     raise
                 self.pause(attempt, error)
         raise AssertionError("the loop returns or raises")
@@ -238,7 +238,10 @@ class Connection:
         said = str(error) or type(error).__name__
         if refused := transport.refusal(self.url, self._found, self._anka, said):
             return refused
-        return UnreachableError(f"{self.url}: {said}", hint="is it running, and is the address right?", url=self.url)
+        hint = "is it running, and is the address right?"
+        failed = UnreachableError(f"{self.url}: {said}", hint=hint, url=self.url)
+        failed.lasting = "CERTIFICATE_VERIFY_FAILED" in said
+        return failed
 
 
 def _proxy_password(proxy: SplitResult) -> str:

@@ -101,6 +101,8 @@ class UnreachableError(AnkaCiError):
     fault = "infrastructure"
     wait: float | None = None
     """Seconds after which the server asked to come back (``Retry-After``); None when it did not."""
+    lasting: bool = False
+    """Whether another try would end alike, as with a certificate that is not trusted."""
 
 
 class FellShortError(AnkaCiError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import ssl
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,7 +102,7 @@ class Transport:
                 used = self._signer.authorization(self.ask)
                 status, headers, content = self._once(method, path, query, body, used, timeout)
             except UnreachableError as error:
-                if not idempotent or attempt == tries:
+                if not idempotent or attempt == tries or error.lasting:
                     raise
                 last = error.message
                 self._pause(attempt, None)
@@ -188,6 +189,8 @@ class Transport:
         if self._session is None:
             made = requests.Session()
             made.trust_env = False
+            if not self.found.verify:  # as it was asked for, so it need not be told each time
+                warnings.filterwarnings("ignore", message="Unverified HTTPS request")
             made.headers.update({"Accept": "application/json"})
             if self.url.startswith("https:"):
                 made.mount(self.url, adapter(context(self.found, self._anka)))
@@ -215,7 +218,9 @@ class Transport:
             return UnreachableError(f"{self.what}: {self.url}: unknown host name", hint=hint, url=self.url)
         if "CERTIFICATE" in text or "SSL" in text:
             hint = "name the certificate authority with `ca` or ANKA_CI_CA, and check http against https"
-            return UnreachableError(f"{self.what}: {self.url}: TLS failed: {_short(text)}", hint=hint, url=self.url)
+            failed = UnreachableError(f"{self.what}: {self.url}: TLS failed: {_short(text)}", hint=hint, url=self.url)
+            failed.lasting = "CERTIFICATE_VERIFY_FAILED" in text
+            return failed
         if "refused" in text:
             hint = "is it running, and is the port right?"
             return UnreachableError(f"{self.what}: {self.url}: connection refused", hint=hint, url=self.url)

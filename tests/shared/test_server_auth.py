@@ -224,6 +224,11 @@ def test_serve_makes_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
         (["--token-file", "x"], {}, "goes with --auth token"),
         (["--auth", "token", "--token-file", "/nowhere/token"], {}, "cannot be read"),
         (["--auth", "token"], {"ANKA_CI_SERVE_TOKEN": "short"}, "ANKA_CI_SERVE_TOKEN cannot be used"),
+        (["--listen", "0.0.0.0"], {}, "listening on 0.0.0.0 needs TLS and sign-in"),
+        (["--listen", "0.0.0.0", "--auth", "token"], {}, "needs TLS and sign-in"),
+        (["--listen", "192.0.2.1", "--tls"], {}, "needs TLS and sign-in"),
+        (["--auth", "certificate"], {}, "client certificates need TLS"),
+        (["--tls", "--cert", "x"], {}, "--cert and --key go together"),
     ],
 )
 def test_what_serve_refuses(
