@@ -8,7 +8,18 @@ CORE = ROOT / "shared" / "anka_ci"
 FLOORS = {
     0: {"errors", "secret", "inputs", "plan", "result", "wire", "document", "process", "clock", "flush"},
     1: {"transport", "auth", "connection", "oci", "reach"}
-    | {"registry", "controller", "instances", "host", "runners", "settings", "anka"},
+    | {
+        "registry",
+        "controller",
+        "instances",
+        "node_groups",
+        "api_keys",
+        "offer",
+        "host",
+        "runners",
+        "settings",
+        "anka",
+    },
     2: {"rules"},
     3: {"steps"},
     4: {"desk", "pipeline", "render", "adapter", "faces"},

@@ -1,4 +1,4 @@
-"""The controller door: nodes, groups and distributions; its instances are ``instances``.
+"""The controller door: nodes, groups and distributions; its instances, groups and keys have doors of their own.
 
 Every id that a caller gives may be a name; a failure raises and never becomes an empty list.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from anka_ci.api_keys import ApiKeys
 from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.instances import Instances
+from anka_ci.node_groups import NodeGroups
+from anka_ci.offer import offered
 from anka_ci.transport import Transport
 from anka_ci.wire.distribution import Distribution
 from anka_ci.wire.node import Group, Node
@@ -28,6 +31,8 @@ class Controller:
         self.url = url
         self._rest = Transport(url, anka, what="the controller")
         self.instances = Instances(self._rest)
+        self.node_groups = NodeGroups(self._rest)
+        self.api_keys = ApiKeys(self._rest, "/api/v1/apikey", status="/api/v1/status")
 
     @classmethod
     def open(cls, anka: Anka) -> Controller:
@@ -113,12 +118,8 @@ class Controller:
     def cancel_distribution(self, request_id: str) -> None:
         """Cancel what has not finished. A controller before 1.43 does not offer it."""
         # DELETE /api/v1/registry/vm/distribute?id= ; cancelling again is harmless.
-        try:
+        with offered(self._rest, "cancel a distribution", since="1.43"):
             self._rest.request("DELETE", "/api/v1/registry/vm/distribute", params={"id": request_id}, idempotent=True)
-        except NotFoundError as error:
-            raise RefusedError(
-                "this controller cannot cancel a distribution", hint="Anka Build Cloud offers it since 1.43"
-            ) from error
 
     def configure_node(self, node_id: str, **config: object) -> None:
         """Change a node's configuration: ``drain_mode``, ``max_vm_count``, ``name``, ``capacity_mode`` and so on.
@@ -127,17 +128,20 @@ class Controller:
         """
         # POST /api/v1/node/config ; the same again is harmless. The first release with drain_mode is undocumented.
         body = {"node_id": node_id, **config}
-        try:
+        with offered(self._rest, "configure nodes", hint="drain mode needs a newer Anka Build Cloud"):
             self._rest.request("POST", "/api/v1/node/config", body=body, idempotent=True)
-        except NotFoundError as error:
-            raise RefusedError(
-                "this controller cannot configure nodes", hint="drain mode needs a newer Anka Build Cloud"
-            ) from error
 
     def delete_node(self, node_id: str) -> None:
         """Take a node off the controller's list. Its agent has to be disjoined on the Mac itself, or it comes back."""
         # DELETE /api/v1/node with node_id in the body
-        self._rest.request("DELETE", "/api/v1/node", body={"node_id": node_id})
+        with offered(self._rest, "remove nodes"):
+            self._rest.request("DELETE", "/api/v1/node", body={"node_id": node_id})
+
+    def update_agents(self) -> None:
+        """Have the agents of all nodes update themselves to the controller's release; it is not waited for."""
+        # PUT /api/v1/node/update, without parameters
+        with offered(self._rest, "update agents"):
+            self._rest.request("PUT", "/api/v1/node/update", idempotent=True)
 
     def evict(self, template_id: str, node_ids: Sequence[str]) -> list[str]:
         """Ask nodes to delete their copy of a template; the ids of the nodes that were asked. It is not waited for."""
@@ -145,12 +149,8 @@ class Controller:
         body = {"node_ids": list(node_ids)}
         # A node that has no copy has nothing to do, so asking again is harmless.
         path, params = "/api/v1/registry/vm/remove", {"id": template_id}
-        try:
+        with offered(self._rest, "remove templates from nodes", since="1.20"):
             found = self._rest.request("DELETE", path, params=params, body=body, idempotent=True)
-        except NotFoundError as error:
-            raise RefusedError(
-                "this controller cannot remove templates from nodes", hint="Anka Build Cloud offers it since 1.20"
-            ) from error
         asked = found.get("node_ids") if isinstance(found, dict) else None
         return [str(node) for node in asked] if isinstance(asked, list) else list(node_ids)
 

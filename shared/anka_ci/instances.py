@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.errors import NotFoundError, RefusedError, UnreachableError
+from anka_ci.offer import offered
 from anka_ci.transport import Transport
 from anka_ci.wire.image import ImageRequest
 from anka_ci.wire.instance import Instance
-from anka_ci.wire.server_status import ServerStatus
 
 if TYPE_CHECKING:
     from anka_ci.wire.start import Save, Start
@@ -35,7 +35,7 @@ class Instances:
     def all(self) -> list[Instance]:
         """Every instance, in the controller's order."""
         # https://docs.veertu.com/anka/anka-build-cloud/working-with-controller-and-api/ : GET /api/v1/vm, wrappers
-        with self._offered("list instances"):
+        with offered(self._rest, "list instances"):
             rows = self._rest.get(VM)
         if rows is None:
             return []
@@ -48,7 +48,7 @@ class Instances:
         # GET /api/v1/vm?id= : the bare inner object. Which message an unknown id gets, and with which HTTP status,
         # differs by release and is undocumented, so a refusal is settled by the list.
         try:
-            with self._offered("show an instance"):
+            with offered(self._rest, "show an instance"):
                 body = self._rest.get(VM, id=instance_id)
         except RefusedError as error:
             if "status" not in error.facts:
@@ -73,7 +73,7 @@ class Instances:
         ``UnreachableError`` when no usable answer came: they may have been started, which ``external_id`` can tell.
         """
         # POST /api/v1/vm
-        with self._offered("start instances"):
+        with offered(self._rest, "start instances"):
             body = self._rest.post(VM, wanted.emit())
         rows = body if isinstance(body, list) else [body]
         told = [row.get("instance_id") or row.get("id") if isinstance(row, Mapping) else row for row in rows]
@@ -94,20 +94,20 @@ class Instances:
         # PUT /api/v1/vm?id=
         given = {"name": name, "external_id": external_id, "metadata": metadata}
         body = {key: value for key, value in given.items() if value is not None}
-        with self._offered("rename instances"), self._known(instance_id):
+        with offered(self._rest, "rename instances"), self._known(instance_id):
             self._rest.request("PUT", VM, params={"id": instance_id}, body=body, idempotent=True)
 
     def terminate(self, instance_id: str) -> None:
         """End an instance and remove its VM; it is not waited for. ``NotFoundError`` when it is gone already."""
         # DELETE /api/v1/vm with the id in the body; ending twice is harmless.
-        with self._offered("end instances"), self._known(instance_id):
+        with offered(self._rest, "end instances"), self._known(instance_id):
             self._rest.request("DELETE", VM, body={"id": instance_id}, idempotent=True)
 
     def restart(self, instance_id: str, *, usb_device: str = "", vnc_password: str = "") -> None:
         """Restart an instance's VM; over when ``vm.started`` has changed and ``vm.status`` is running again."""
         # POST /api/v1/rpc/vm/restart, since 1.44; the instance stays Started all the while.
         given = {"instance_id": instance_id, "usb_device": usb_device, "vnc_password": vnc_password}
-        with self._offered("restart instances", since="1.44"), self._known(instance_id):
+        with offered(self._rest, "restart instances", since="1.44"), self._known(instance_id):
             self._rest.post("/api/v1/rpc/vm/restart", {key: value for key, value in given.items() if value})
 
     def save(self, wanted: Save) -> str:
@@ -116,7 +116,7 @@ class Instances:
         ``UnreachableError`` when no usable answer came: it may have begun, which ``images`` can tell.
         """
         # POST /api/v1/image
-        with self._offered("save instances"), self._known(wanted.instance_id):
+        with offered(self._rest, "save instances"), self._known(wanted.instance_id):
             body = self._rest.post(IMAGE, wanted.emit())
         found = body.get("request_id") or body.get("id") if isinstance(body, Mapping) else body
         if not isinstance(found, str) or not found:
@@ -127,7 +127,7 @@ class Instances:
         """One save-image request; ``NotFoundError`` when the controller has none of that id."""
         # GET /api/v1/image?id= ; an array of one has been seen in clients' parsers as well as the bare object.
         try:
-            with self._offered("save instances"):
+            with offered(self._rest, "save instances"):
                 body = self._rest.get(IMAGE, id=request_id)
         except RefusedError as error:
             if "status" not in error.facts or any(each.id == request_id for each in self.images()):
@@ -141,7 +141,7 @@ class Instances:
 
     def images(self) -> list[ImageRequest]:
         """Every save-image request that the controller remembers, in its order."""
-        with self._offered("save instances"):
+        with offered(self._rest, "save instances"):
             rows = self._rest.get(IMAGE)
         if rows is None:
             return []
@@ -158,35 +158,6 @@ class Instances:
             if "status" not in error.facts or any(each.id == instance_id for each in self.all()):
                 raise
             raise NotFoundError("instance", instance_id, where=self._rest.url) from error
-
-    @contextlib.contextmanager
-    def _offered(self, what: str, *, since: str = "") -> Iterator[None]:
-        """A call that the controller does not have, or does not allow, is an error that says what it is and why."""
-        try:
-            yield
-        except NotFoundError as error:
-            if error.noun != "call":
-                raise
-            hint = (
-                f"Anka Build Cloud offers it since {since}"
-                if since
-                else "older releases lack the call, and a proxy may hide it"
-            )
-            raise RefusedError(f"this controller cannot {what}{self._what_it_is()}", hint=hint) from error
-        except NotAuthorisedError as error:
-            if "not permitted" not in error.message:
-                raise
-            hint = "ask for the permission, or use another sign-in; some calls need another licence"
-            text = f"this controller does not let us {what}{self._what_it_is()}: {error.message}"
-            raise NotAuthorisedError(text, hint=hint, **error.facts) from error
-
-    def _what_it_is(self) -> str:
-        try:
-            status = ServerStatus.read(self._rest.get("/api/v1/status") or {})
-        except (AnkaCiError, AttributeError):
-            return ""
-        told = [status.version, f"licence {status.license}" if status.license else ""]
-        return f" ({', '.join(each for each in told if each)})" if any(told) else ""
 
 
 def _instance(row: Any, id: str = "") -> Instance:

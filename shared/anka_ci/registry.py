@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from anka_ci.api_keys import ApiKeys
 from anka_ci.errors import (
     FellShortError,
     NotFoundError,
@@ -15,6 +16,7 @@ from anka_ci.errors import (
     UnreachableError,
     UsageError,
 )
+from anka_ci.offer import offered
 from anka_ci.result import Said
 from anka_ci.transport import Transport
 from anka_ci.wire.server_status import Disk, ServerStatus
@@ -36,6 +38,7 @@ class Registry:
         self._anka = anka
         self.url = url
         self._rest = Transport(url, anka, what="the registry")
+        self.api_keys = ApiKeys(self._rest, "/v1/apikey", status="/registry/status")
 
     @classmethod
     def open(cls, anka: Anka) -> Registry:
@@ -165,6 +168,13 @@ class Registry:
         )
         expected = [kept.tag for kept in template.versions or () if kept.number < version.number]
         return self._verify(template, expected, f"reverting {template.name}:{version.tag}")
+
+    def set_arch(self, template: Template, arch: str) -> None:
+        """Say which architecture a template is of, ``arm64`` or ``amd64``."""
+        # PUT /registry/vm/arch : parameters were in the query in 2021-12, and in the body a month later; both are sent.
+        given = {"id": template.id, "arch": arch}
+        with offered(self._rest, "set an architecture", status="/registry/status"):
+            self._rest.request("PUT", "/registry/vm/arch", params=given, body=given, idempotent=True)
 
     def delete(self, template: Template) -> None:
         """Remove a template with all its versions; verified. Nodes keep what they have."""
