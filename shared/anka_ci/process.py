@@ -57,8 +57,11 @@ def run(
     on_line: OnLine | None = None,
     cancelled: Cancelled | None = None,
     clock: Clock | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> Finished:
     """Run ``argv`` to its end and return how it ended; a status other than 0 is not an error here.
+
+    ``on_start`` is told the process group, in which something may run on after the end.
 
     Raises ``NotFoundError`` when there is no such program, ``RefusedError`` when it cannot be started,
     ``FellShortError`` after ``timeout`` seconds or ``stall`` seconds without output, ``InterruptError`` when
@@ -80,6 +83,8 @@ def run(
     except OSError as error:
         raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
     _alive.add(child)
+    if on_start is not None:
+        on_start(child.pid)
     streams = [_Stream("stdout", child.stdout, on_line, clock), _Stream("stderr", child.stderr, on_line, clock)]
     feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
     feeder.start()
@@ -224,13 +229,26 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         while waited < grace:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=PAUSE)
-                if not _lives(child.pid):
+                if not lives(child.pid):
                     return
                 threading.Event().wait(PAUSE)
             waited += PAUSE
 
 
-def _lives(group: int) -> bool:
+def end_group(group: int) -> None:
+    """End what a program left running in its process group: ask, insist, kill."""
+    for number, grace in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+        waited = 0.0
+        while waited < grace:
+            if not lives(group):
+                return
+            threading.Event().wait(PAUSE)
+            waited += PAUSE
+
+
+def lives(group: int) -> bool:
     """Whether a process group has a member left, one that only waits to be buried included."""
     try:
         os.killpg(group, 0)

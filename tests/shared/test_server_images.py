@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import requests
@@ -10,6 +9,7 @@ import requests
 from anka_ci.clock import SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
+from instances import script, start, until
 
 
 def ok(server: Server, method: str, path: str, body: object = None) -> Any:
@@ -24,25 +24,17 @@ def refused(server: Server, body: object) -> str:
     return str(found.json()["message"])
 
 
-def script(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def started(server: Server, **options: object) -> str:
-    (instance,) = ok(server, "POST", "/vm", {"vmid": ID, "node_id": "node-1", **options})
-    clock = SystemClock()
-    end = clock.monotonic() + 30
-    while ok(server, "GET", f"/vm?id={instance}")["instance_state"] != "Started":
-        assert clock.monotonic() < end
-        clock.sleep(0.05)
-    return str(instance)
+def begun(server: Server, **options: object) -> str:
+    instance = start(server, node_id="node-1", **options)
+    until(server, instance, "Started")
+    return instance
 
 
 def saved(server: Server, instance: str, **options: object) -> dict[str, Any]:
     """Save, wait, and show the request as it ended."""
     request = ok(server, "POST", "/image", {"id": instance, **options})["request_id"]
     clock = SystemClock()
-    end = clock.monotonic() + 30
+    end = clock.monotonic() + 90
     while (found := ok(server, "GET", f"/image?id={request}"))["status"] == "pending":
         assert clock.monotonic() < end
         clock.sleep(0.05)
@@ -56,7 +48,7 @@ def versions(server: Server) -> dict[str, int]:
 
 
 def test_save_images(server: Server) -> None:
-    before, instance = versions(server), started(server)
+    before, instance = versions(server), begun(server)
     assert {"base": 2, "v1": 3} == before
     assert "v1: tag already exists" == refused(server, {"id": instance, "tag": "v1", "target_vm_id": ID})
 
@@ -94,23 +86,7 @@ def test_save_images(server: Server) -> None:
     assert [ID] == [each.name for each in (server.data / "nodes/node-1/vm_lib").glob("*-*")]
     assert ["error", "error", "done"] == [request["status"] for request in ok(server, "GET", "/image")]
 
-    again = started(server, tag="v1")
+    again = begun(server, tag="v1")
     found = saved(server, again, tag="v1", target_vm_id=ID, revert_before_push=True, revert_tag="v1", suspend=False)
     assert "done" == found["status"]
     assert {"base": 2, "v1": 3} == versions(server)  # v2 was newer than what was reverted
-
-
-def test_a_save_that_the_server_does_not_survive(server: Server) -> None:
-    instance = started(server)
-    request = ok(
-        server, "POST", "/image", {"id": instance, "tag": "v2", "target_vm_id": ID, "script": script("sleep 60")}
-    )
-    assert "Pushing" == ok(server, "GET", f"/vm?id={instance}")["instance_state"]
-    assert "Pushing" in refused(server, {"id": instance, "tag": "v3", "target_vm_id": ID})
-    server.stop()
-    with Server(server.data, nodes=1) as again:
-        found = ok(again, "GET", f"/image?id={request['request_id']}")
-        assert "error" == found["status"]
-        assert "server" in found["error"]["Message"]
-        assert "Stopped" == ok(again, "GET", f"/vm?id={instance}")["instance_state"]
-        assert ["base", "v1"] == list(versions(again))

@@ -2,98 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import pytest
 
-from anka_ci.clock import ManualClock, SystemClock
+from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-
-VM = "/api/v1/vm"
-
-
-def ask(server: Server, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-    """One raw request, with the Content-Type that curl and AA send."""
-    address = urlsplit(server.controller_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
-    try:
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/x-www-form-urlencoded"})
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-    finally:
-        connection.close()
-
-
-def ok(server: Server, method: str, path: str, body: object = None) -> Any:
-    status, found = ask(server, method, path, body)
-    assert (200, "OK", "") == (status, found["status"], found["message"])
-    return found.get("body")
-
-
-def start(server: Server, **options: object) -> str:
-    (instance,) = ok(server, "POST", VM, {"vmid": ID, **options})
-    return str(instance)
-
-
-def shown(server: Server, instance: str) -> dict[str, Any]:
-    found: dict[str, Any] = ok(server, "GET", f"{VM}?id={instance}")
-    return found
-
-
-def state(server: Server, instance: str) -> str:
-    return str(shown(server, instance)["instance_state"])
-
-
-def until(server: Server, instance: str, *states: str) -> list[str]:
-    """The states that were seen, up to the first of ``states``."""
-    clock = SystemClock()
-    end, seen = clock.monotonic() + 30, [""]
-    while seen[-1] not in states:
-        assert clock.monotonic() < end, seen
-        found = state(server, instance)
-        seen += [found] if found != seen[-1] else []
-        clock.sleep(0.02)
-    return seen[1:]
-
-
-def script(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def node(server: Server, name: str) -> dict[str, Any]:
-    (found,) = ok(server, "GET", f"/api/v1/node?id={name}")
-    return dict(found)
-
-
-def guests(server: Server, name: str) -> list[str]:
-    """The VMs in a node's library that are no template."""
-    return [each.name for each in (server.data / "nodes" / name / "vm_lib").glob("*-*") if each.name != ID]
-
-
-def restart(server: Server, instance: str) -> None:
-    """It stays ``Started`` all the while, and what tells that it is over is another start date."""
-    before, clock = shown(server, instance)["vminfo"]["start_date"], SystemClock()
-    ok(server, "POST", "/api/v1/rpc/vm/restart", {"instance_id": instance})
-    found = shown(server, instance)
-    while found["vminfo"]["start_date"] == before:
-        assert ("Started", 'Unexpected VM state: "stopped"') == (found["instance_state"], found["message"])
-        clock.sleep(0.02)
-        found = shown(server, instance)
-    assert ("running", False) == (found["vminfo"]["status"], "message" in found)
+from instances import VM, ask, guests, node, ok, restart, script, shown, start, state, until
 
 
 def test_the_whole_life_of_two_instances(server: Server) -> None:
     options = {"count": "2", "node_id": "node-1", "external_id": "job-7", "name": "seven", "disk": {}, "nonsense": 1}
+    options["name_template"] = "$template_name-on-$node_id"
     rules = [{"name": "ssh", "guest_port": "22"}, {"name": "web", "guest_port": 80, "host_port": "8080"}]
     one, two = ok(server, "POST", VM, {"vmid": ID, **options, "port_forwarding_override": rules, "metadata": {"a": 1}})
     assert {"Scheduling", "Pulling", "Started"} >= set(until(server, one, "Started"))
@@ -106,8 +31,11 @@ def test_the_whole_life_of_two_instances(server: Server) -> None:
     assert ("running", "127.0.0.1", "127.0.0.1", "8G", 4) == tuple(
         vm[key] for key in ("status", "host_ip", "ip", "ram", "cpu_cores")
     )
+    names = sorted(each["vminfo"]["name"] for each in (found, other))
+    assert ["mgmtManaged-sonoma-on-node-1"] * 2 == [names[0], names[1][: len(names[0])]]
+    assert names[0] != names[1]
     ports = [rule["host_port"] for each in (found, other) for rule in each["vminfo"]["port_forwarding"]]
-    assert [10000, 8080, 10001, 8080] == sorted(ports[:2], reverse=True) + sorted(ports[2:], reverse=True)
+    assert [8080, 8080, 10000, 10001] == sorted(ports)
     assert sorted([found["vminfo"]["uuid"], other["vminfo"]["uuid"]]) == sorted(guests(server, "node-1"))
     assert [2, [ID]] == [
         node(server, "node-1")["vm_count"],
@@ -163,21 +91,6 @@ def test_startup_scripts(server: Server) -> None:
     assert (-1, True, "begun\n") == tuple(
         late["startup_script"][key] for key in ("return_code", "did_timeout", "stdout")
     )
-    nobody_monitors(server)
-
-
-def nobody_monitors(server: Server) -> None:
-    """The instance is started at once, and what the script came to is told nowhere; it ends with the instance."""
-    instance = start(server, startup_script=script("touch begun; sleep 60"), node_id="node-2")
-    until(server, instance, "Started")
-    found, clock = shown(server, instance), SystemClock()
-    guest = server.data / "nodes" / found["node_id"] / "vm_lib" / found["vminfo"]["uuid"] / "guest"
-    while not (guest / "begun").exists():
-        clock.sleep(0.02)
-    assert ("Started", False) == (state(server, instance), "startup_script" in shown(server, instance))
-    ok(server, "DELETE", VM, {"id": instance})
-    until(server, instance, "Terminated")
-    assert not guest.exists()
 
 
 def test_instances_when_the_server_is_started_again(seeded: Path, tmp_path: Path) -> None:
@@ -211,26 +124,6 @@ def test_instances_when_the_server_is_started_again(seeded: Path, tmp_path: Path
         assert ("Error", "the node node-1 is gone") == tuple(
             shown(server, again)[key] for key in ("instance_state", "message")
         )
-
-
-def test_a_distribution_holds_up_no_instance_of_its_node(seeded: Path, tmp_path: Path) -> None:
-    data = Path(shutil.copytree(seeded, tmp_path / "data", symlinks=True))
-    with Server(data) as server:
-        newest = json.loads(urlopen(f"{server.registry_url}/v2/{ID}/manifests/v1", timeout=10).read())["layers"][-1]
-    faults = tmp_path / "faults.yml"
-    faults.write_text(f"http: [{{match: GET /v2/*/blobs/{newest['digest']}, does: stall, for: 60s}}]\n")
-    with Server(data, nodes=1, faults=faults) as server:
-        one = start(server, tag="base")
-        until(server, one, "Started")
-        request = ok(server, "POST", "/api/v1/registry/vm/distribute", {"template_id": ID, "tag": "v1"})["request_id"]
-        two = start(server, tag="base")
-        until(server, two, "Started")
-        assert "Scheduling" == state(server, start(server, tag="v1"))
-        restart(server, one)
-        ok(server, "DELETE", VM, {"id": one})
-        until(server, one, "Terminated")
-        (share,) = ok(server, "GET", f"/api/v1/registry/vm/distribute?id={request}")["distribute_status"].values()
-        assert (False, None) == (share["status"], share.get("error"))
 
 
 class Simulated:

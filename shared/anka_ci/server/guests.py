@@ -37,6 +37,7 @@ class Guests:
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._seen: list[Mapping[str, Any]] = []
+        self._left: dict[int, str] = {}
 
     @property
     def running(self) -> int:
@@ -45,8 +46,8 @@ class Guests:
 
     def obtain(
         self, template_id: str, tag: str, name: str, pulling: Callable[[float], None], cancelled: Cancelled
-    ) -> str:
-        """Clone a tag as the VM ``name``; its id. The tag is pulled first when the node has not got it.
+    ) -> tuple[str, str]:
+        """Clone a tag as the VM ``name``, or one like it; its id and name. What the node has not got is pulled first.
 
         What the node has is cloned at once, whatever it pulls meanwhile. A pull waits for its turn, and the clone
         follows in the same turn, so that no other tag of the template can come between. ``pulling`` is told the share.
@@ -59,7 +60,7 @@ class Guests:
             except AnkaCiError:  # another tag has just taken its place
                 pass
         pulling(0.0)
-        turn: Future[str] = Future()
+        turn: Future[tuple[str, str]] = Future()
 
         def job() -> None:
             if not turn.set_running_or_notify_cancel():
@@ -78,7 +79,7 @@ class Guests:
                 if cancelled and turn.cancel():
                     raise InterruptError(f"{name}: {cancelled.reason}") from None
 
-    def _clone(self, template_id: str, tag: str, name: str, cancelled: Cancelled) -> str:
+    def _clone(self, template_id: str, tag: str, name: str, cancelled: Cancelled) -> tuple[str, str]:
         try:
             body: Any = self._agent.call("clone", "--tag", tag, template_id, name, cancelled=cancelled)
         except RefusedError as error:
@@ -86,7 +87,7 @@ class Guests:
                 raise
             name = f"{name}-{uuid4().hex[:8]}"  # a pattern of names need not tell two instances apart
             body = self._agent.call("clone", "--tag", tag, template_id, name, cancelled=cancelled)
-        return str(body["uuid"])
+        return str(body["uuid"]), name
 
     def start(self, uuid: str) -> None:
         self._agent.call("start", uuid)
@@ -94,13 +95,15 @@ class Guests:
             self._running.add(uuid)
 
     def stop(self, uuid: str, *, suspend: bool = False) -> None:
-        """Stop a VM, or suspend it, which on ARM is the same."""
+        """Stop a VM, or suspend it, which on ARM is the same; what its scripts left running ends."""
+        self._quiet([uuid])
         self._agent.call(*(("suspend",) if suspend else ("stop", "--force")), uuid)
         with self._lock:
             self._running.discard(uuid)
 
     def delete(self, uuid: str) -> None:
         """Remove a VM with its files, running or not; one that is gone already is no failure."""
+        self._quiet([uuid])
         try:
             self._agent.call("delete", "--yes", uuid)
         except RefusedError as error:
@@ -113,8 +116,10 @@ class Guests:
         """Feed a script to a shell in the guest, as Anka's agent does; what came of it. ``timeout`` in seconds.
 
         ``InterruptError`` when cancelled. The guest's command is the process that is waited for, so that it ends with
-        all that it started.
+        all that it started. What a script that has ended leaves running ends with the VM, unless it has made a process
+        group of its own.
         """
+        groups: list[int] = []
         said: dict[str, list[str]] = {"stdout": [], "stderr": []}
         argv, env = self._agent.command("run", uuid, "sh", ANKA_STANDIN_GUESTS="1")
         try:
@@ -125,6 +130,7 @@ class Guests:
                 timeout=timeout,
                 cancelled=cancelled,
                 on_line=lambda stream, line: said[stream].append(line),
+                on_start=groups.append,
             )
         except FellShortError:
             return ScriptResult(
@@ -134,7 +140,23 @@ class Guests:
                 stdout=_end(said["stdout"]),
                 stderr=_end(said["stderr"]),
             )
+        if process.lives(groups[0]):
+            with self._lock:
+                self._left[groups[0]] = uuid
+            threading.Thread(target=self._watch, args=(groups[0],), daemon=True).start()
         return ScriptResult(return_code=done.status, stdout=done.stdout[-OUTPUT:], stderr=done.stderr[-OUTPUT:])
+
+    def _watch(self, group: int) -> None:
+        """Forget a process group when it has ended, because its number may become another's."""
+        while group in self._left and process.lives(group):
+            threading.Event().wait(1.0)
+        with self._lock:
+            self._left.pop(group, None)
+
+    def _quiet(self, uuids: Collection[str]) -> None:
+        """End what the scripts of these VMs left running."""
+        for group in [group for group, uuid in list(self._left.items()) if uuid in uuids]:
+            process.end_group(group)
 
     def push(self, uuid: str, image: ImageRequest, cancelled: Cancelled) -> None:
         """Push a stopped VM: onto the template of ``image``, or as a new one under the name that it asks for."""
@@ -169,6 +191,7 @@ class Guests:
         """Stop all that runs, because the server stops."""
         with self._lock:
             running, self._running = sorted(self._running), set()
+        self._quiet(running)
         if running:
             self._agent.call("stop", "--force", *running)
 

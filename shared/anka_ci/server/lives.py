@@ -55,41 +55,48 @@ class Lives:
 
         try:
             name = order.vm_name(instance, self._clock.now())
-            found = agent.guests.obtain(instance.template_id, instance.tag, name, pulling, cancelled)
+            found, name = agent.guests.obtain(instance.template_id, instance.tag, name, pulling, cancelled)
             self._ledger.change(id_, uuid=found)
             self._ledger.change(id_, unless=GONE, state=SCHEDULING, progress=0.0)
             cancelled.check(name)
             agent.guests.start(found)
-            vm = self.vm(record, found, self._ledger.all(), name)
+            started = self._clock.now()
             result = agent.guests.run(found, script, cancelled, order.timeout) if order.monitored and script else None
             cancelled.check(name)
-            ran = replace(order, script="")
-            if result is None or not result.failed:
-                self._ledger.change(id_, unless=GONE, state=STARTED, vm=vm, startup_script=result, order=ran)
+            if result is not None and result.failed:
+                self._script_failed(agent, record, (found, name, started), result)
+            else:
+                with self._ledger.lock:  # two that start at the same time get ports of their own
+                    vm = self.vm(record, found, self._ledger.all(), name, started)
+                    ran = replace(order, script="")
+                    self._ledger.change(id_, unless=GONE, state=STARTED, vm=vm, startup_script=result, order=ran)
                 if result is None and script:
                     self._workers.do((id_, "script"), lambda ends: _forget(agent.guests.run(found, script, ends)))
                 return
-            self._script_failed(agent, record, vm, result)
         except InterruptError:
             return
         except AnkaCiError as error:
             self._ledger.change(id_, unless=GONE, state=ERROR, progress=0.0, message=error.message)
         self._freed()
 
-    def _script_failed(self, agent: Agent, record: Record, vm: VmInfo, result: ScriptResult) -> None:
+    def _script_failed(
+        self, agent: Agent, record: Record, started: tuple[str, str, float], result: ScriptResult
+    ) -> None:
         """A monitored script failed: the instance is an ``Error``, and its VM is stopped, kept or deleted."""
-        changes: dict[str, Any] = {"vm": vm}
+        found, name, since = started
         if record.order.on_failure == STOP:
-            agent.guests.stop(vm.uuid)
-            changes = {"vm": replace(vm, status="stopped", stopped=self._clock.now())}
+            agent.guests.stop(found)
         elif record.order.on_failure == DELETE:
-            agent.guests.delete(vm.uuid)
-            changes = {"vm": None, "uuid": ""}
-        message = f"startup script exit code {result.return_code}"
-        order = replace(record.order, script="")
-        self._ledger.change(
-            record.instance.id, unless=GONE, state=ERROR, message=message, startup_script=result, order=order, **changes
-        )
+            agent.guests.delete(found)
+        changes: dict[str, Any] = {"vm": None, "uuid": ""} if record.order.on_failure == DELETE else {}
+        with self._ledger.lock:
+            if record.order.on_failure != DELETE:
+                changes["vm"] = self.vm(record, found, self._ledger.all(), name, since)
+            if record.order.on_failure == STOP:
+                changes["vm"] = replace(changes["vm"], status="stopped", stopped=self._clock.now())
+            message = f"startup script exit code {result.return_code}"
+            changes |= {"state": ERROR, "message": message, "startup_script": result}
+            self._ledger.change(record.instance.id, unless=GONE, order=replace(record.order, script=""), **changes)
 
     def vm(
         self, record: Record, found: str, others: Iterable[Record], name: str = "", started: float | None = None

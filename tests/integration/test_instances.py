@@ -1,0 +1,85 @@
+"""Instances that live through more than the default suite has time for: beside a distribution, with scripts that go on,
+and a save that the server does not survive."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from anka_ci.clock import SystemClock
+from anka_ci.server.app import Server
+from anka_ci.server.seed import ID
+from instances import VM, ask, ok, restart, script, shown, start, state, until
+
+
+def test_a_distribution_holds_up_no_instance_of_its_node(seeded: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(seeded, tmp_path / "data", symlinks=True))
+    with Server(data) as server:
+        newest = json.loads(urlopen(f"{server.registry_url}/v2/{ID}/manifests/v1", timeout=10).read())["layers"][-1]
+    faults = tmp_path / "faults.yml"
+    faults.write_text(f"http: [{{match: GET /v2/*/blobs/{newest['digest']}, does: stall, for: 60s}}]\n")
+    with Server(data, nodes=1, faults=faults) as server:
+        one = start(server, tag="base")
+        until(server, one, "Started")
+        request = ok(server, "POST", "/api/v1/registry/vm/distribute", {"template_id": ID, "tag": "v1"})["request_id"]
+        two = start(server, tag="base")
+        until(server, two, "Started")
+        three = start(server, tag="v1")
+        assert "Scheduling" == state(server, three)
+        restart(server, one)
+        ok(server, "DELETE", VM, {"id": one})
+        until(server, one, "Terminated")
+        until(server, three, "Pulling")  # it waits for its turn, and can be ended all the same
+        ok(server, "DELETE", VM, {"id": three})
+        until(server, three, "Terminated")
+        (share,) = ok(server, "GET", f"/api/v1/registry/vm/distribute?id={request}")["distribute_status"].values()
+        assert (False, None) == (share["status"], share.get("error"))
+
+
+def test_what_a_script_leaves_running_ends_with_the_vm(server: Server) -> None:
+    """As those do that start a build agent."""
+    text = "sleep 300 >/dev/null 2>&1 & echo $!"
+    instance = start(server, startup_script=script(text), script_monitoring=True, node_id="node-2")
+    until(server, instance, "Started")
+    left = int(shown(server, instance)["startup_script"]["stdout"])
+    os.kill(left, 0)
+    ok(server, "DELETE", VM, {"id": instance})
+    until(server, instance, "Terminated")
+    with pytest.raises(ProcessLookupError):
+        os.kill(left, 0)
+
+
+def test_a_script_that_nobody_monitors(server: Server) -> None:
+    """The instance is started at once, and what the script came to is told nowhere; it ends with the instance."""
+    instance = start(server, startup_script=script("touch begun; sleep 60"), node_id="node-2")
+    until(server, instance, "Started")
+    found, clock = shown(server, instance), SystemClock()
+    guest = server.data / "nodes" / found["node_id"] / "vm_lib" / found["vminfo"]["uuid"] / "guest"
+    while not (guest / "begun").exists():
+        clock.sleep(0.02)
+    assert ("Started", False) == (state(server, instance), "startup_script" in shown(server, instance))
+    ok(server, "DELETE", VM, {"id": instance})
+    until(server, instance, "Terminated")
+    assert not guest.exists()
+
+
+def test_a_save_that_the_server_does_not_survive(server: Server) -> None:
+    instance = start(server)
+    until(server, instance, "Started")
+    wanted = {"id": instance, "tag": "v2", "target_vm_id": ID, "script": script("sleep 60")}
+    request = ok(server, "POST", "/api/v1/image", wanted)["request_id"]
+    assert "Pushing" == state(server, instance)
+    refused = ask(server, "POST", "/api/v1/image", {**wanted, "tag": "v3"})[1]
+    assert "Pushing" in refused["message"]
+    server.stop()
+    with Server(server.data, nodes=1) as again:
+        found = ok(again, "GET", f"/api/v1/image?id={request}")
+        assert "error" == found["status"]
+        assert "server" in found["error"]["Message"]
+        assert "Stopped" == state(again, instance)
+        assert ["base", "v1"] == [each["tag"] for each in ok(again, "GET", f"/api/v1/registry/vm?id={ID}")["versions"]]
