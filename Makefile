@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 export ANKA_CI_VENV = $(VENV)
 
-.PHONY: help demo test integration render lint types bench bench-fleet wheelhouse clean
+.PHONY: help demo test integration contract render lint types bench bench-fleet wheelhouse clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /'
@@ -20,6 +20,10 @@ integration: ## other programs against the real server: skopeo, strace, full dis
 	@.ci/venv test
 	@.ci/tools
 	@$(BIN)/pytest tests/integration $(ARGS)
+
+contract: ## 10,000 generated requests to every operation of shared/openapi.json (under 5 minutes on 2 cores)
+	@.ci/venv contract
+	@$(BIN)/pytest -n 2 -rP tests/contract $(ARGS)
 
 render: ## write the files that are rendered from the steps (ARGS=--check only compares)
 	@.ci/venv server

@@ -255,7 +255,7 @@ _START = (
         least=1,
         most=10_000,
     ),
-    Parameter("startup_script", "Script that a shell in the guest is fed with, as base64.", place="body"),
+    Parameter("startup_script", "Script that a shell in the guest is fed with, as base64.", place="body", form="byte"),
     Parameter("startup_script_condition", "0: when the network is up; 1: at boot.", "number", "body", most=1),
     Parameter("script_monitoring", "Whether it is started only when the script has succeeded.", "flag", "body"),
     Parameter("script_timeout", "Seconds after which a monitored script has failed.", "number", "body", least=1),
@@ -294,12 +294,12 @@ _START = (
 )
 _SAVE = (
     replace(_ID, place="body"),
-    Parameter("tag", "Tag of the new version.", place="body", required=True),
+    Parameter("tag", "Tag of the new version.", place="body", required=True, form="tag"),
     Parameter("target_vm_id", "Id of the template that gets the version.", place="body", form="template-id"),
     Parameter("new_template_name", "Name of a template to be made.", place="body"),
     Parameter("description", "What the version is for.", place="body"),
     Parameter("suspend", "Whether the VM is suspended, not stopped.", "flag", "body"),
-    Parameter("script", "Script that runs in the guest before, as base64.", place="body"),
+    Parameter("script", "Script that runs in the guest before, as base64.", place="body", form="byte"),
     Parameter("revert_before_push", "Whether the target is reverted before.", "flag", "body"),
     Parameter("revert_tag", "Tag to revert; the newest when left out. One that is not there is skipped.", place="body"),
     Parameter("do_suspend_sanity_test", "Whether suspending is tried before; it always works here.", "flag", "body"),

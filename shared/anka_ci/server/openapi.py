@@ -80,7 +80,7 @@ def _operation(call: Call, number: int, components: dict[str, Any]) -> dict[str,
     media = "text/plain" if call.bare and call.answers == schema.TEXT else "application/json"
     answer = call.answers if call.bare and call.answers is not None else _envelope(call)
     found["responses"] = {"200": _response("It worked.", answer, components, media)}
-    refusals = {"400": "It failed; the message says why."} if call.parameters or not call.bare else {}
+    refusals = {"400": "It failed; the message says why."}
     if not call.open or call.method != "GET":  # anyone may try the handshake, which may fail
         refusals["401"] = "Not signed in."
     refusals["403"] = "Not permitted, or asked by a page of another site."

@@ -147,7 +147,7 @@ LINE = tuple(
         ("content", "What is said."),
     )
 )
-ARCH = Parameter("arch", "Architecture.", place="both", required=True, choices=("arm64", "amd64"))
+ARCH = Parameter("arch", "Architecture.", place="body", required=True, choices=("arm64", "amd64"))
 CALLS = (
     Call("GET", f"{_R}/status", RegistryCalls.status, "registryStatus", answers=ServerStatus.SCHEMA, null=True),
     Call("GET", f"{_R}/disk", RegistryCalls.disk, "registryDisk", answers=Disk.SCHEMA, null=True),
@@ -186,7 +186,7 @@ CALLS = (
         f"{_R}/vm/arch",
         RegistryCalls.arch,
         "registryArch",
-        (replace(ID, place="both"), ARCH),
+        (replace(ID, place="body"), ARCH),
         null=True,
     ),
     Call("POST", "/log", RegistryCalls.log, "log", LINE, null=True),
