@@ -10,6 +10,7 @@ is absent. Nothing here knows HTTP, so that the description needs no server.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -156,8 +157,8 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
     query = list(query)
     if content.strip():
         try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
+            body = json.loads(content.decode(), parse_constant=_none, parse_float=_finite)
+        except (ValueError, RecursionError):  # also of text that is not UTF-8
             raise RefusedError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise RefusedError("the body is no JSON object")
@@ -175,6 +176,16 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
             raise RefusedError(f"two values for {key}")
         found[name] = value
     return found
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _none(text)
+
+
+def _none(text: str) -> float:
+    """Python reads NaN and Infinity, and would send them back to clients for whom they are no JSON."""
+    raise ValueError(f"{text} is no number in JSON")
 
 
 def _comparable(value: Any) -> str:

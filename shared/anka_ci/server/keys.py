@@ -313,7 +313,7 @@ def _rows(path: str, prefix: str, *, controller: bool) -> tuple[Call, ...]:
     )
 
 
-_SECRET = Parameter("secret", "What the hand sealed, unsealed.", place="body", required=True)
+_SECRET = Parameter("secret", "What the hand sealed, unsealed.", place="body", required=True, form="tap-secret")
 _SESSION = schema.noun(
     "Session",
     {
