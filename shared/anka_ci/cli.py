@@ -100,8 +100,8 @@ def _load(name: str, parser: Parser) -> Command:
 
 def _help() -> str:
     lines = ["usage: anka-ci COMMAND [options]", "", "steps:"]
-    lines += [f"  {name:14} {catalog.summary(catalog.load(name))}" for name in catalog.BUILT]
-    lines += ["", "more:", *(f"  {name:14} {entry.summary}" for name, entry in COMMANDS.items())]
+    lines += [f"  {name:15} {catalog.summary(catalog.load(name))}" for name in catalog.BUILT]
+    lines += ["", "more:", *(f"  {name:15} {entry.summary}" for name, entry in COMMANDS.items())]
     return "\n".join([*lines, "", "`anka-ci COMMAND --help` tells a command's options.", ""])
 
 
