@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import UsageError, suggestion
+
+if TYPE_CHECKING:
+    import yaml
 
 LARGEST = 8 << 20
 """Bytes of a document that are still read."""
@@ -99,6 +100,8 @@ def read(path: Path) -> Node:
 
 def parse(text: str, file: str) -> Node:
     """Parse one YAML document. ``UsageError`` with its place for what is not YAML, or for a key given twice."""
+    import yaml
+
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -113,6 +116,8 @@ def parse(text: str, file: str) -> Node:
 
 
 def _convert(node: yaml.Node, file: str, left: Iterator[int], above: tuple[int, ...]) -> Node:
+    import yaml
+
     place = Place(file=file, line=node.start_mark.line + 1, column=node.start_mark.column + 1)
     if next(left, None) is None or len(above) > 100 or id(node) in above:
         raise UsageError(f"{place}: the document is nested or repeated too much", **place.facts())
@@ -136,4 +141,6 @@ def _convert(node: yaml.Node, file: str, left: Iterator[int], above: tuple[int, 
 
 def dump(value: object) -> str:
     """Plain data as block-style YAML, one scalar per line, keys in their order."""
+    import yaml
+
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False, width=10_000)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import NotFoundError, UsageError
 from anka_ci.standin import pull as pulling
 from anka_ci.standin import push as pushing
+from anka_ci.standin.connecting import connect
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.local import bytes_of
 from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, size, table
-from anka_ci.standin.remotes import connect
 from anka_ci.standin.words import CONNECTION, CONNECTION_LONG, Words, exactly, options, parse
 from anka_ci.wire.values import emit_time
 

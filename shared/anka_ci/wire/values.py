@@ -6,7 +6,6 @@ Lenient on the way in (an optional field of an older release is None), strict on
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -70,6 +69,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", found):
         return float(found)
     try:
+        import email.utils  # which takes longer to load than all of this
+
         return max(0.0, email.utils.parsedate_to_datetime(found).timestamp() - now)
     except (TypeError, ValueError, IndexError):
         return None
