@@ -99,10 +99,7 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
         with server:
             if options.ready_file:
                 write(options.ready_file, facts(server))
-            shown = exports(server)
-            if options.show_token and "ANKA_CI_TOKEN_FILE" in shown:
-                shown["ANKA_CI_TOKEN"] = Path(shown.pop("ANKA_CI_TOKEN_FILE")).read_text(encoding="utf-8").strip()
-            for name, value in shown.items():
+            for name, value in exports(server, show_token=options.show_token).items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
             while not ended.wait(3600):
                 pass
@@ -123,10 +120,10 @@ def facts(server: Server) -> dict[str, object]:
     }
 
 
-def exports(server: Server) -> dict[str, str]:
+def exports(server: Server, *, show_token: bool = False) -> dict[str, str]:
     """The variables that connect ``anka-ci`` to a server and sign it in, by the first way there is.
 
-    The command is quoted, because it is split into words.
+    The command is quoted, because it is split into words. A token is named by its file unless it is to be shown.
     """
     found = {
         "ANKA_CI_CONTROLLER_URL": server.controller_url,
@@ -135,7 +132,10 @@ def exports(server: Server) -> dict[str, str]:
     }
     if server.ca is not None:
         found["ANKA_CI_CA"] = str(server.ca)
-    return found | next(iter(server.sign_in.values()), {})
+    found |= next(iter(server.sign_in.values()), {})
+    if show_token and "ANKA_CI_TOKEN_FILE" in found:
+        found["ANKA_CI_TOKEN"] = Path(found.pop("ANKA_CI_TOKEN_FILE")).read_text(encoding="utf-8").strip()
+    return found
 
 
 def sign_in(options: argparse.Namespace, env: Mapping[str, str]) -> tuple[tuple[str, ...], Secret | None]:

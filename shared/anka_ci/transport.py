@@ -128,7 +128,8 @@ class Transport:
         """One request without any sign-in, tried once, for signing in; also to a provider that is not Anka's."""
         self._anka.cancelled.check(f"{method} {url}")
         self._anka.deadline.check(f"{method} {url}")
-        status, _, content = self._send(method, url, None, headers=headers, data=body or None)
+        extra = {name: value.reveal() for name, value in self.found.headers} if url.startswith(self.url) else {}
+        status, _, content = self._send(method, url, None, headers={**extra, **headers}, data=body or None)
         return status, content
 
     def proxy(self) -> str:
@@ -192,6 +193,8 @@ class Transport:
             if not self.found.verify:  # as it was asked for, so it need not be told each time
                 warnings.filterwarnings("ignore", message="Unverified HTTPS request")
             made.headers.update({"Accept": "application/json"})
+            if self.found.client_secret is not None:  # the provider may be a public one, or of the same authority
+                made.mount("https://", adapter(tls.context(self.found, *both(self.found), present=False)))
             if self.url.startswith("https:"):
                 made.mount(self.url, adapter(context(self.found, self._anka)))
             self._session = made
@@ -301,6 +304,13 @@ def authorities(found: SignIn) -> str:
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     return found.ca or DEFAULT_CA_BUNDLE_PATH
+
+
+def both(found: SignIn) -> tuple[str, ...]:
+    """The public authorities, and the one that is configured."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    return (DEFAULT_CA_BUNDLE_PATH, *([found.ca] if found.ca else []))
 
 
 def proxies(url: str, found: SignIn) -> dict[str, str]:

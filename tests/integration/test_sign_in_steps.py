@@ -100,3 +100,44 @@ def test_nothing_is_left_of_the_keys(served: dict[str, Any], tmp_path: Path) -> 
     done = run(served, tmp_path, "size", "sonoma", **given)
     assert 0 == done.returncode, done.stderr
     assert [] == [*tmp_path.glob("anka-ci-keys-*")]
+
+
+def serve(tmp_path: Path, *args: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-Im", "anka_ci.cli", "serve", *args],
+        env=plain_env(tmp_path) | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_serve_makes_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    child = serve(tmp_path, "--data", str(data), "--auth", "token")
+    try:
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(4)]
+        told = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
+        file = Path(told["ANKA_CI_TOKEN_FILE"])
+        assert (data / "root-token", 0o600) == (file, file.stat().st_mode & 0o777)
+        token = file.read_text().strip()
+        done = [
+            subprocess.run(
+                [sys.executable, "-Im", "anka_ci.cli", "list", "--json"],
+                env=plain_env(tmp_path) | env,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            for env in (told, {key: value for key, value in told.items() if "TOKEN" not in key})
+        ]
+        assert [0, 5] == [each.returncode for each in done], done[0].stderr + done[1].stderr
+        assert "set ANKA_CI_TOKEN" in done[1].stderr
+        assert "Authentication Required" in json.loads(done[1].stdout)["error"]["message"]
+    finally:
+        child.terminate()
+        out, err = child.communicate(timeout=10)
+    assert token not in out + err + "".join(lines) + "".join(each.stdout + each.stderr for each in done)

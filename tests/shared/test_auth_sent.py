@@ -15,8 +15,9 @@ import pytest
 from anka_ci import process, settings
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock, SystemClock
-from anka_ci.errors import NotAuthorisedError, RefusedError
+from anka_ci.errors import NotAuthorisedError, RefusedError, UsageError
 from anka_ci.oci import Oci
+from anka_ci.server.app import Server
 from anka_ci.transport import Transport
 from shared.test_auth import CERTIFICATE, KEY
 from shared.test_transport import OK, foreign, reply
@@ -230,3 +231,21 @@ def test_the_folder_goes_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ZeroDivisionError), process.guarded("keys-") as folder:
         json.dumps(1 / 0)
     assert [] == [*tmp_path.glob("keys-*")]
+
+
+def test_without_the_package_cryptography(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with Server(tmp_path / "data") as server:
+        anka = doors(server.controller_url, ANKA_CI_API_KEY_ID="mine", ANKA_CI_API_KEY="QUJD" * 99)
+        bare = doors(server.controller_url)
+        assert "Running" == bare.controller.status().status
+        with pytest.raises(UsageError, match="needs the package cryptography") as caught:
+            anka.controller.status()
+        assert "anka-ci[signin]" in caught.value.hint
+        rest = Transport(server.controller_url, bare, what="the controller")
+        with pytest.raises(RefusedError, match=r"need the package cryptography: pip install 'anka-ci\[signin\]'"):
+            rest.post("/api/v1/apikey", {"id": "k", "ttl": 60, "groups": ["a"]})
+    with pytest.raises(UsageError, match="needs the package cryptography"):
+        Server(tmp_path / "data", tls=True).start()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +16,9 @@ from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.errors import NotAuthorisedError, UsageError
 from anka_ci.secret import Secret
+from anka_ci.serve import exports
 from anka_ci.server.app import Server
 from anka_ci.settings import Context
-from conftest import plain_env
 
 TOKEN = "a root token of the tests"
 REFUSED = (401, b'{"status":"FAIL","message":"Authentication Required"}\n')
@@ -175,47 +172,6 @@ def test_the_anka_command_without_it(guarded: Server) -> None:
         there.host.pull("sonoma", "v1", registry_url=guarded.registry_url)
 
 
-def serve(tmp_path: Path, *args: str, **env: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-Im", "anka_ci.cli", "serve", *args],
-        env=plain_env(tmp_path) | env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_serve_makes_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    child = serve(tmp_path, "--data", str(data), "--auth", "token")
-    try:
-        assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(4)]
-        told = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
-        file = Path(told["ANKA_CI_TOKEN_FILE"])
-        assert (data / "root-token", 0o600) == (file, file.stat().st_mode & 0o777)
-        token = file.read_text().strip()
-        done = [
-            subprocess.run(
-                [sys.executable, "-Im", "anka_ci.cli", "list", "--json"],
-                env=plain_env(tmp_path) | env,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            for env in (told, {key: value for key, value in told.items() if "TOKEN" not in key})
-        ]
-        assert [0, 5] == [each.returncode for each in done], done[0].stderr + done[1].stderr
-        assert "set ANKA_CI_TOKEN" in done[1].stderr
-        assert "Authentication Required" in json.loads(done[1].stdout)["error"]["message"]
-    finally:
-        child.terminate()
-        out, err = child.communicate(timeout=10)
-    assert token not in out + err + "".join(lines) + "".join(each.stdout + each.stderr for each in done)
-
-
 @pytest.mark.parametrize(
     ("args", "env", "said"),
     [
@@ -248,6 +204,8 @@ def test_a_token_is_kept_over_a_restart_and_a_bad_one_is_refused(tmp_path: Path)
         with Server(tmp_path, auth=["token"]) as server:
             file = Path(server.sign_in["token"]["ANKA_CI_TOKEN_FILE"])
             found.append(file.read_text())
+            assert {"ANKA_CI_TOKEN_FILE": str(file)}.items() <= exports(server).items()
+            assert {"ANKA_CI_TOKEN": found[-1].strip()}.items() <= exports(server, show_token=True).items()
     assert found[0] == found[1]
     file.write_text("short\n")
     with pytest.raises(UsageError, match=r"the root token in .* cannot be used"):

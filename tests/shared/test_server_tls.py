@@ -46,10 +46,16 @@ def trusted(server: Server, **env: str) -> Anka:
     return doors(server, ANKA_CI_CA=str(server.ca), **env)
 
 
-def raw(server: Server, *lines: str, certificate: bool = False, path: str = "/api/v1/status") -> tuple[int, bytes]:
+def raw(
+    server: Server,
+    *lines: str,
+    certificate: bool = False,
+    path: str = "/api/v1/status",
+    context: ssl.SSLContext | None = None,
+) -> tuple[int, bytes]:
     """A request head by hand, over TLS."""
     address = urlsplit(server.controller_url)
-    context = ssl.create_default_context(cafile=str(server.ca))
+    context = context or ssl.create_default_context(cafile=str(server.ca))
     if certificate:
         mine = server.sign_in["certificate"]
         context.load_cert_chain(mine["ANKA_CI_CERTIFICATE"], mine["ANKA_CI_KEY"])
@@ -107,6 +113,7 @@ def test_certificates_of_others_and_old_ones_are_refused(secure: Server, tmp_pat
     ca = f"-CA {tls / 'ca.pem'} -CAkey {tls / 'ca.key'} -set_serial 7"
     openssl(f"x509 -req -in nobody.csr {ca} -days 1 -out nobody.pem")
     openssl(f"x509 -req -in nobody.csr {ca} -days -1 -out old.pem")
+    openssl(f"x509 -req -in nobody.csr {ca} -days 1 -sha1 -out weak.pem")
     for name in ("foreign", "old"):
         for door in ("controller", "registry"):
             anka = trusted(
@@ -115,6 +122,15 @@ def test_certificates_of_others_and_old_ones_are_refused(secure: Server, tmp_pat
             with pytest.raises(NotAuthorisedError, match="client certificate was refused") as caught:
                 getattr(anka, door).status()
             assert ("check the client certificate" in caught.value.hint, 5) == (True, caught.value.code)
+    with pytest.raises(UsageError, match="is too weak"):
+        trusted(
+            secure, ANKA_CI_CERTIFICATE=str(tmp_path / "weak.pem"), ANKA_CI_KEY=str(tmp_path / "key.pem")
+        ).registry.status()
+    context = ssl.create_default_context(cafile=str(secure.ca))
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.load_cert_chain(tmp_path / "weak.pem", tmp_path / "key.pem")
+    with pytest.raises((OSError, ValueError, IndexError)):  # the server ends the handshake, and answers nothing
+        raw(secure, context=context)
     anka = trusted(secure, ANKA_CI_CERTIFICATE=str(tmp_path / "nobody.pem"), ANKA_CI_KEY=str(tmp_path / "key.pem"))
     with pytest.raises(NotAuthorisedError, match="Authentication Required"):
         anka.controller.status()
@@ -142,11 +158,12 @@ def test_passphrases_pkcs12_and_pairs_that_do_not_fit(secure: Server, tmp_path: 
     for env in ways:
         anka = trusted(secure, **env, ANKA_CI_PASSPHRASE="open sesame")
         assert "Running" == anka.controller.status().status
-        assert 0 < anka.host.download_size(anka.registry.template("sonoma").id, "v1", secure.registry_url).download
         for wrong in ({}, {"ANKA_CI_PASSPHRASE": "open barley"}):
             with pytest.raises(UsageError, match="passphrase") as caught:
                 trusted(secure, **env, **wrong).controller.status()
             assert "barley" not in str(caught.value.emit())
+    anka = trusted(secure, **ways[1], ANKA_CI_PASSPHRASE="open sesame")  # which the command gets without it
+    assert 0 < anka.host.download_size(anka.registry.template("sonoma").id, "v1", secure.registry_url).download
     other = (Path(secure.data) / "tls" / "server.key").read_text()
     with pytest.raises(UsageError, match="do not belong together"):
         trusted(secure, ANKA_CI_CERTIFICATE=certificate.decode(), ANKA_CI_KEY=other).controller.status()
@@ -213,7 +230,10 @@ def test_beyond_loopback_both_are_needed(tmp_path: Path, host: str) -> None:
     for asked in ({}, {"tls": True}, {"auth": ["token"]}):
         with pytest.raises(UsageError, match="needs TLS and sign-in"):
             Server(tmp_path, host=host, **asked)
-    Server(tmp_path, host=host, tls=True, auth=["token"])  # made, not started: nothing listens there
+    server = Server(tmp_path, host=host, tls=True, auth=["token"])  # made, not started: nothing listens there
+    server.registry_url = "https://named:8089"
+    inner = {"0.0.0.0": "https://127.0.0.1:8089", "::": "https://[::1]:8089"}.get(host, "https://named:8089")
+    assert inner == server.inner_url
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def private_key(material: Material, passphrase: Secret | None, what: str) -> RSAPrivateKey:
     """The RSA key of an API key. Anka's own form is base64 of PKCS#1 DER on one line."""
+    found = _load(material, passphrase, what)
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    found = _load(material, passphrase, what)
     if not isinstance(found, RSAPrivateKey):
         raise UsageError(f"{what}: the private key is no RSA key", hint="an Anka API key is RSA of 2048 bits or more")
     return found

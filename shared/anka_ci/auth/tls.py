@@ -18,19 +18,20 @@ from anka_ci.auth import SignIn, keys
 from anka_ci.errors import UnreachableError, UsageError
 
 
-def context(found: SignIn, authorities: str, *, present: bool = True) -> ssl.SSLContext:
-    """TLS that trusts the file ``authorities``, and presents the client certificate unless ``present`` is false.
+def context(found: SignIn, *authorities: str, present: bool = True) -> ssl.SSLContext:
+    """TLS that trusts the files ``authorities``, and presents the client certificate unless ``present`` is false.
 
     ``UnreachableError`` for an authority's file that cannot be used, ``UsageError`` for a client certificate.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if found.verify:
-        try:
-            made.load_verify_locations(authorities)
-        except OSError as error:  # ssl.SSLError is one
-            why = error.strerror or "it holds no certificate"
-            raise UnreachableError(f"the CA file {authorities}: {why}", hint="check `ca` or ANKA_CI_CA") from error
+        for file in authorities:
+            try:
+                made.load_verify_locations(file)
+            except OSError as error:  # ssl.SSLError is one
+                why = error.strerror or "it holds no certificate"
+                raise UnreachableError(f"the CA file {file}: {why}", hint="check `ca` or ANKA_CI_CA") from error
     else:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
     if present and found.certificate is not None:
@@ -103,6 +104,9 @@ def _present(made: ssl.SSLContext, found: SignIn) -> None:
             raise UsageError(
                 f"the key of the client certificate{where} is encrypted: wrong passphrase", hint=hint
             ) from None
+        if "TOO_WEAK" in said or "TOO_SMALL" in said:
+            hint = "have it issued anew with SHA-256 and 2048 bits; Anka takes no SHA-1 since 1.24 either"
+            raise UsageError(f"the client certificate{where} is too weak: a digest or key of old", hint=hint) from None
         hint = "it has to be a PEM certificate with its key, or PKCS#12"
         raise UsageError(f"the client certificate{where} cannot be used", hint=hint) from None
 
