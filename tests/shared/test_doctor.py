@@ -8,8 +8,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
@@ -175,6 +178,24 @@ def test_a_server_that_says_nothing(doctor):
     assert 6 == examined.code
     assert "ok" == examined.find("connection", "the registry")["level"]
     assert "timed out" in examined.tell("answer")[1]
+
+
+def test_an_interrupted_examination_ends_as_such_and_writes_no_bundle(tmp_path):
+    file = tmp_path / "bundle.tar.gz"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = plain_env(tmp_path) | {"ANKA_CI_CONTROLLER_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        words = [sys.executable, "-Im", "anka_ci.cli", "doctor", "--bundle", str(file)]
+        with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            silent.settimeout(60)
+            reached, asked = silent.accept(), silent.accept()  # the way is tried first, and then the server is asked
+            with reached[0], asked[0]:
+                asked[0].settimeout(60)
+                assert asked[0].recv(1)
+                child.send_signal(signal.SIGINT)
+                out, err = child.communicate(timeout=60)
+    assert (130, "") == (child.returncode, out)
+    assert "interrupted (SIGINT)" in err
+    assert not file.exists()
 
 
 def page(came: Came) -> None:

@@ -14,7 +14,7 @@ from anka_ci.anka import Anka
 from anka_ci.auth import CERTIFICATE, service_of, tls
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.commands import sign_ins, this_host
-from anka_ci.errors import AnkaCiError, NotAuthorisedError, UnreachableError, UsageError
+from anka_ci.errors import AnkaCiError, InterruptError, NotAuthorisedError, UnreachableError, UsageError
 from anka_ci.reach import Proxy, Reach, reach
 from anka_ci.rules.diagnosis.facts import Client, Read, ServerFacts, Way
 from anka_ci.rules.diagnosis.host import HostFacts
@@ -177,6 +177,8 @@ class Examination:
         sent, started = self._clock.now(), self._clock.monotonic()
         try:
             answer = rest.look(path)
+        except InterruptError:
+            raise
         except AnkaCiError as error:
             passed = self._clock.monotonic() - started
             return Read(

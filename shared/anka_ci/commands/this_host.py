@@ -17,7 +17,7 @@ from pathlib import Path
 
 from anka_ci import __version__, host
 from anka_ci.anka import Anka
-from anka_ci.errors import AnkaCiError
+from anka_ci.errors import AnkaCiError, InterruptError
 from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts, this_node
 from anka_ci.rules.diagnosis.nodes import rows
@@ -63,6 +63,8 @@ def _command(anka: Anka, env: Mapping[str, str]) -> CommandFacts:
         try:
             version = door.version()
             license = door.license()
+        except InterruptError:
+            raise
         except AnkaCiError as error:
             failure = "" if version else error.message
     return CommandFacts(
@@ -89,6 +91,8 @@ def _library(anka: Anka, found: HostFacts) -> LibraryFacts:
         # Only where the current tag is not the one that the node is said to hold is there a question.
         for vm in [vm for vm in vms if held.get(vm.id.lower(), vm.tag) != vm.tag][:MOST_TAGS]:
             tags[vm.id.lower()] = tuple(door.tags(vm.id))
+    except InterruptError:
+        raise
     except AnkaCiError as error:
         failure = error.message
     free, total = _usage(folder) if folder else (None, 0)

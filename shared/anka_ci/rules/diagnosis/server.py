@@ -68,7 +68,8 @@ def _anka(facts: ServerFacts, told: Told) -> bool:
     if read is None or not read.status:
         why = "there is no way to it" if facts.reach.failed else f"no answer came: {read.failure if read else ''}"
         if read is not None and not facts.reach.failed:
-            told.problem("answer", f"GET {read.path}: {read.failure}", "see the server's log", UnreachableError.code)
+            do = read.hint or "see the server's log"
+            told.problem("answer", f"GET {read.path}: {read.failure}", do, UnreachableError.code)
         else:
             told.unknown("answer", why)
         told.unknown("sign-in", why)
