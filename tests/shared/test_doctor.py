@@ -5,85 +5,27 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 import re
-import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from time import time
-from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from anka_ci import cli as roof
 from anka_ci.desk import perform
 from anka_ci.server.app import Server
 from conftest import plain_env
+from examined import Examined, nothing, of
 from front import Came, Front, certificate, serving
 
 Doctor = Callable[..., "Examined"]
-
-
-@pytest.fixture(scope="module")
-def served(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that the tests of this module only read from."""
-    data = tmp_path_factory.mktemp("served") / "data"
-    shutil.copytree(seeded, data, symlinks=True)
-    with Server(data) as server:
-        yield server
-
-
-class Examined:
-    """What ``doctor --json`` told, and its exit code."""
-
-    def __init__(self, code: int, out: str) -> None:
-        self.code = code
-        self.out = out
-        self.document: dict[str, Any] = json.loads(out)
-
-    def find(self, name: str, area: str = "") -> dict[str, Any]:
-        """The one finding of that name (in the areas that begin with ``area``)."""
-        (found,) = (
-            each for each in self.document["findings"] if each["name"] == name and each["area"].startswith(area)
-        )
-        return dict(found)
-
-    def tell(self, name: str, area: str = "") -> tuple[str, str]:
-        """A finding's level, and what was seen and what to do as one text."""
-        found = self.find(name, area)
-        return found["level"], found["seen"] + " | " + found.get("do", "")
-
-
-@pytest.fixture
-def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
-    """``anka-ci doctor --json`` in this process, with an environment that holds only what is given."""
-
-    def run(*args: str, **env: str) -> Examined:
-        for name in list(os.environ):
-            if name.upper().endswith("_PROXY") or name.startswith("ANKA"):
-                monkeypatch.delenv(name)
-        for name, value in (plain_env(tmp_path) | env).items():
-            monkeypatch.setenv(name, value)
-        code = roof.main(["doctor", "--json", *args])
-        return Examined(code, capsys.readouterr().out)
-
-    return run
-
-
-def of(server: Server) -> dict[str, str]:
-    return {"ANKA_CI_CONTROLLER_URL": server.controller_url, "ANKA_CI_REGISTRY_URL": server.registry_url}
-
-
-def nothing(came: Came) -> None:
-    """Change nothing."""
 
 
 def test_a_whole_installation_has_no_problem(cli, server):
@@ -247,63 +189,6 @@ def old(came: Came) -> None:
         came.status, came.body = 403, b'{"status":"FAIL","message":"Forbidden"}'
 
 
-def test_a_server_that_asks_for_a_token(doctor, tmp_path, seeded):
-    data = tmp_path / "data"
-    shutil.copytree(seeded, data, symlinks=True)
-    with Server(data, auth=("token",)) as server:
-        env = of(server)
-        examined = doctor(**env)
-        assert (5, "problem") == (examined.code, examined.find("sign-in", "the controller")["level"])
-        assert (
-            "with no sign-in: HTTP 401: Authentication Required | sign in: ANKA_CI_TOKEN"
-            in examined.tell("sign-in", "the registry")[1]
-        )
-        examined = doctor(**env, ANKA_CI_TOKEN="not-the-token-at-all")
-        assert (5, "problem") == (examined.code, examined.find("sign-in", "the controller")["level"])
-        assert "not known" == examined.find("permissions", "the registry")["level"]
-        token = server.token_file.read_text().strip()
-        examined = doctor(**env, ANKA_CI_TOKEN=token)
-        assert 0 == examined.code
-        assert "root token from ANKA_CI_TOKEN works | " == examined.tell("sign-in", "the registry")[1]
-        # The settings have the right one, and a variable with an old one stands in front of it.
-        file = tmp_path / "settings.yml"
-        file.write_text(json.dumps({"default": "a", "contexts": {"a": {"token-file": str(server.token_file)}}}))
-        examined = doctor(**env, ANKA_CI_SETTINGS=str(file), ANKA_CI_TOKEN="a-token-of-last-year")
-        level, said = examined.tell("sign-in", "the registry")
-        assert (5, "problem") == (examined.code, level)
-        assert said.endswith("use root token from token-file in the settings alone, which works")
-        ways = [each for each in examined.document["findings"] if each["name"] == "way"]
-        assert ["warning", "ok"] * 2 == [each["level"] for each in ways], "both for both servers"
-    assert token not in examined.out
-
-
-def test_ways_that_the_server_does_not_offer(doctor, tmp_path, seeded):
-    """An API key and an OpenID client: each tells what the server lacks, and beside a token what to leave out."""
-    openid = {"ANKA_CI_CLIENT_ID": "ci", "ANKA_CI_CLIENT_SECRET": "a-client-secret"}
-    with Server(tmp_path / "data", auth=("token",)) as server:
-        env = {"ANKA_CI_CONTROLLER_URL": server.controller_url}
-        examined = doctor(**env, **openid)
-        assert 5 == examined.code
-        assert "names no OpenID provider (404) | OpenID is not set up there" in examined.tell("sign-in")[1]
-        assert "*** (from ANKA_CI_CLIENT_SECRET) | " == examined.tell("client-secret")[1]
-        assert f"{server.controller_url} (from ANKA_CI_CONTROLLER_URL) | " == examined.tell("controller")[1]
-        token = server.token_file.read_text().strip()
-        both = doctor(**env, **openid, ANKA_CI_TOKEN=token)
-        assert 2 == both.code, "two ways in one place are an error of every step"
-        assert "more than one way to sign in" in both.tell("settings")[1]
-        assert f"{server.controller_url} (from ANKA_CI_CONTROLLER_URL) | " == both.tell("controller")[1]
-        assert "root token from ANKA_CI_TOKEN works | " == both.tell("sign-in", "the controller")[1]
-        ways = [each for each in both.document["findings"] if each["name"] == "way"]
-        assert ["ok", "warning"] * 2 == [each["level"] for each in ways], "both for both servers"
-        assert "names no OpenID provider" in ways[1]["seen"]
-        half = doctor(**env, ANKA_CI_CLIENT_ID="ci")
-    assert (2, "ANKA_CI_CLIENT_ID is given, but no client-secret") == (half.code, half.find("settings")["seen"])
-    assert "not let in with no sign-in" in half.tell("sign-in")[1]
-    assert [] == [
-        secret for secret in (token, "a-client-secret") for each in (examined, both, half) if secret in each.out
-    ]
-
-
 def test_an_authority_that_is_not_there(doctor, served, tmp_path):
     file = certificate(tmp_path, days=900)
     with Front(served.registry_url, nothing, serving(file)) as front:
@@ -311,28 +196,6 @@ def test_an_authority_that_is_not_there(doctor, served, tmp_path):
     cannot = [each["level"] for each in examined.document["findings"] if "cannot be read" in each["seen"]]
     assert (2, ["problem"]) == (examined.code, cannot)
     assert "none.pem: No such file" in examined.tell("tls")[1]
-
-
-@pytest.mark.parametrize(
-    ("days", "level", "code"), [(900, "ok", 0), (5, "warning", 0), (-1, "problem", 5), (None, "", 5)]
-)
-def test_a_client_certificate(doctor, served, tmp_path, days, level, code):
-    file, mine = certificate(tmp_path, days=900), certificate(tmp_path, days=days or 1, name="ci")
-    wanting = serving(file)
-    wanting.verify_mode = ssl.CERT_REQUIRED
-    wanting.load_verify_locations(f"{mine}.crt")
-    with Front(served.registry_url, nothing, wanting) as front:
-        env = {"ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_CA": f"{file}.crt"}
-        examined = doctor(**env, **({} if days is None else {"ANKA_CI_CERTIFICATE": str(mine)}))
-    assert (code, "ok") == (examined.code, examined.find("tls")["level"])
-    assert ("problem" if code else "ok") == examined.find("sign-in")["level"]
-    if days:
-        assert level == examined.find("client certificate")["level"]
-    else:
-        assert (
-            "it wants a client certificate (certificate required) | set ANKA_CI_CERTIFICATE"
-            in examined.tell("sign-in")[1]
-        )
 
 
 def test_a_client_certificate_that_cannot_be_used(doctor, served, tmp_path):
