@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -55,8 +59,20 @@ class Front:
             def log_message(self, *args: object) -> None:
                 """A test's output is no place for it."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.handle_error = lambda *args: None  # type: ignore[method-assign]  # handshakes that a test breaks off
+        class Listener(ThreadingHTTPServer):
+            def handle_error(self, *args: object) -> None:
+                """A handshake that a test breaks off is no news."""
+
+            def shutdown_request(self, request: Any) -> None:
+                # What the client still sends is read to its end: a reset would overtake the last word to it.
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(request.fileno())) as plain:
+                    plain.settimeout(10)
+                    plain.shutdown(socket.SHUT_WR)
+                    while plain.recv(1 << 16):
+                        pass
+                self.close_request(request)
+
+        self._server = Listener(("127.0.0.1", 0), Handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")

@@ -198,16 +198,6 @@ def test_an_authority_that_is_not_there(doctor, served, tmp_path):
     assert "none.pem: No such file" in examined.tell("tls")[1]
 
 
-def test_a_client_certificate_that_cannot_be_used(doctor, served, tmp_path):
-    mine, other = certificate(tmp_path, days=5, name="ci"), certificate(tmp_path, days=6, name="ci")
-    file = certificate(tmp_path, days=900)
-    with Front(served.registry_url, nothing, serving(file)) as front:
-        env = {"ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_CA": f"{file}.crt"}
-        examined = doctor(**env, ANKA_CI_CERTIFICATE=f"{mine}.crt", ANKA_CI_KEY=f"{other}.key")
-    assert (2, "ok") == (examined.code, examined.find("tls")["level"])
-    assert "cannot be used: the client certificate (ANKA_CI_CERTIFICATE, ANKA_CI_KEY)" in examined.tell("sign-in")[1]
-
-
 def test_a_token_that_nobody_asks_for(doctor, served):
     examined = doctor(**of(served), ANKA_CI_TOKEN="whatever-it-is")
     assert 0 == examined.code

@@ -160,3 +160,13 @@ def test_a_client_certificate(doctor, served, tmp_path, days, level, code):
             "it wants a client certificate (certificate required) | set ANKA_CI_CERTIFICATE"
             in examined.tell("sign-in")[1]
         )
+
+
+def test_a_client_certificate_that_cannot_be_used(doctor, served, tmp_path):
+    mine, other = certificate(tmp_path, days=5, name="ci"), certificate(tmp_path, days=6, name="ci")
+    file = certificate(tmp_path, days=900)
+    with Front(served.registry_url, nothing, serving(file)) as front:
+        env = {"ANKA_CI_REGISTRY_URL": front.url, "ANKA_CI_CA": f"{file}.crt"}
+        examined = doctor(**env, ANKA_CI_CERTIFICATE=f"{mine}.crt", ANKA_CI_KEY=f"{other}.key")
+    assert (2, "ok") == (examined.code, examined.find("tls")["level"])
+    assert "cannot be used: the client certificate (ANKA_CI_CERTIFICATE, ANKA_CI_KEY)" in examined.tell("sign-in")[1]

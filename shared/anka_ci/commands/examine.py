@@ -26,6 +26,8 @@ from anka_ci.wire.envelope import Envelope
 
 LIMIT = 30.0
 """Seconds for all that is asked of one server, and again for the ``anka`` command."""
+ASKED = 3
+"""So many times a server that breaks off is asked whether it wants a client certificate."""
 CONTROLLER, REGISTRY = "the controller", "the registry"
 STATUS = {CONTROLLER: "/api/v1/status", REGISTRY: "/registry/status"}
 READS = {
@@ -142,9 +144,12 @@ class Examination:
         """A read that broke because the server wants a client certificate says so; another stays as it is."""
         if seen.tls is None or seen.failed or seen.proxy.url:
             return read
-        told = tls.ask(rest.url, tls.context(rest.found, rest.authorities()))
+        secure = tls.context(rest.found, rest.authorities())
+        # The server's word may be overtaken by the end of the connection, so it is asked for more than once.
+        told = next(filter(None, (tls.ask(rest.url, secure) for _ in range(ASKED))), None)
         if told is None:
-            return read
+            more = "if it wants a client certificate, set ANKA_CI_CERTIFICATE and ANKA_CI_KEY"
+            return dataclasses.replace(read, hint=f"{read.hint}; {more}")
         hint = "set ANKA_CI_CERTIFICATE and ANKA_CI_KEY, or name their files in the context"
         failure = f"it wants a client certificate ({told})"
         return dataclasses.replace(read, failure=failure, hint=hint, code=NotAuthorisedError.code)
