@@ -1,7 +1,8 @@
-"""Faults of a script that befall nodes which really pull, and pulls and pushes of the stand-in."""
+"""Faults of a script that befall nodes which really pull, and pulls and pushes of the stand-in, and every step."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 
@@ -10,10 +11,9 @@ import pytest
 from anka_ci.anka import Anka
 from anka_ci.clock import SystemClock
 from anka_ci.desk import perform
-from anka_ci.errors import (
-    RefusedError,
-)
+from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.seed import ID
+from anka_ci.steps import Runs, catalog
 from faulty import OTHER, Faulty, faulty
 
 __all__ = ["faulty"]
@@ -97,3 +97,36 @@ def test_pull_and_push_survive_what_passes_and_name_what_stays(faulty: Callable[
     with pytest.raises(RefusedError, match="no room"):
         perform("push", {"template": "sonoma", "tag": "v3"}, anka)
     assert ["base", "v1", "v2"] == [version.tag for version in anka.registry.template("sonoma").versions or ()]
+
+
+FAULTS = {
+    "does: drop": "the connection broke",
+    "does: cut": "the connection broke|no Anka reply",
+    "does: 'null'": "",
+    "does: answer, status: 401, message: Authentication Required": "not signed in",
+    "does: answer, status: 404": "no call|this controller cannot",
+    "does: answer, status: 418, message: I am a teapot": "I am a teapot",
+    "does: answer, status: 429, retry-after: 1s": "429",
+    "does: answer, status: 502": "502",
+}
+"""Faults, and what an error says of each; of OK with nothing it depends on what was asked."""
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.BUILT if catalog.load(name).RUNS is Runs.ANYWHERE])
+def test_no_fault_surprises_a_step(faulty: Callable[..., Faulty], name: str) -> None:
+    """Each step either gets there or ends with an error that explains itself, whichever request it happens to."""
+    step = catalog.load(name)
+    inputs = {key: value.replace("node-", "virtual-") for key, value in step.EXAMPLE.items() if key != "confirm"}
+    for fault, said in FAULTS.items():
+        told = []
+        for after in range(4):
+            world = faulty(f"http: [{{match: '* *', after: {after}, {fault}}}]", groups={"ios": ("*",)})
+            anka = world.doors(timeout=900)
+            try:
+                planned = perform(name, inputs, anka, plan_only=True)
+                perform(name, inputs, anka, confirm=str(planned.plan["digest"]))
+            except AnkaCiError as error:
+                told.append(error.message)
+            finally:
+                world.server.stop()
+        assert not said or re.search(said, told[0]), fault
