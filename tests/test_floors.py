@@ -10,6 +10,7 @@ FLOORS = {
     1: {"transport", "auth", "connection", "oci", "reach"}
     | {
         "registry",
+        "registry_view",
         "controller",
         "instances",
         "node_groups",

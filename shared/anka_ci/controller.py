@@ -1,4 +1,4 @@
-"""The controller door: nodes, groups and distributions; its instances, groups and keys have doors of their own.
+"""The controller door: nodes and distributions; instances, groups, keys and its registry have doors of their own.
 
 Every id that a caller gives may be a name; a failure raises and never becomes an empty list.
 """
@@ -13,6 +13,7 @@ from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageE
 from anka_ci.instances import Instances
 from anka_ci.node_groups import NodeGroups
 from anka_ci.offer import offered
+from anka_ci.registry_view import RegistryView
 from anka_ci.transport import Transport
 from anka_ci.wire.distribution import Distribution
 from anka_ci.wire.node import Group, Node
@@ -32,6 +33,7 @@ class Controller:
         self._rest = Transport(url, anka, what="the controller")
         self.instances = Instances(self._rest)
         self.node_groups = NodeGroups(self._rest)
+        self.registry = RegistryView(anka, url, self._rest)
         self.api_keys = ApiKeys(self._rest, "/api/v1/apikey", status="/api/v1/status")
 
     @classmethod

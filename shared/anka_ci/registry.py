@@ -6,6 +6,7 @@ empty list.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.api_keys import ApiKeys
@@ -33,6 +34,11 @@ PROBE = 5.0
 
 class Registry:
     """Templates and versions of one registry at ``url``."""
+
+    AT = "/registry"
+    """What the paths of the calls begin with."""
+    LISTS: tuple[str, ...] = ("/v2/vm", "/vm")
+    """Where templates are listed and shown; before 1.13 only the second, v1, was there."""
 
     def __init__(self, anka: Anka, url: str) -> None:
         self._anka = anka
@@ -93,16 +99,12 @@ class Registry:
 
     def disk(self) -> Disk:
         """Free and total bytes of the registry's disk."""
-        return Disk.read(self._rest.get("/registry/disk") or {})
+        return Disk.read(self._rest.get(f"{self.AT}/disk") or {})
 
     def templates(self) -> list[Template]:
         """Every template, without its versions, sorted by name."""
-        # GET /registry/v2/vm; before 1.13 only the v1 list /registry/vm was there.
-        try:
-            rows = self._rest.get("/registry/v2/vm")
-        except NotFoundError:
-            rows = self._rest.get("/registry/vm")
-        found = [_read(Template.read, row, "a template") for row in _rows(rows)]
+        # GET /registry/v2/vm
+        found = [_read(Template.read, row, "a template") for row in _rows(self._first())]
         return sorted(found, key=lambda template: (template.name, template.id))
 
     def template(self, name_or_id: str, *, arch: str | None = None) -> Template:
@@ -127,9 +129,7 @@ class Registry:
         """A template with its versions, by its id."""
         # GET /registry/v2/vm?id= ; a null body with OK has been sent for an unknown id.
         try:
-            body = self._rest.get("/registry/v2/vm", id=template_id)
-        except NotFoundError:
-            body = self._rest.get("/registry/vm", id=template_id)
+            body = self._first(id=template_id)
         except RefusedError as error:
             if error.facts.get("said") in ("VM not in the registry", "Not found"):
                 raise NotFoundError("template", template_id, where=self.url) from error
@@ -143,12 +143,14 @@ class Registry:
 
     def config(self, template: Template, version: Version) -> dict[str, Any]:
         """The VM configuration of a version, an open mapping."""
-        # GET /registry/vm/info; the 2019 page had it as ?info, which old registries still want.
+        # GET /registry/vm/info; the 2019 page had it as ?info, which old registries still want. What they say to the
+        # other is undocumented; one that knows neither may ignore the flag and answer with the template.
         params = {"id": template.id, "tag": version.tag, "version": version.number}
         try:
-            body = self._rest.get("/registry/vm/info", **params)
-        except NotFoundError:
-            body = self._rest.get("/registry/vm", info="true", **params)
+            body = self._rest.get(f"{self.AT}/vm/info", **params)
+        except (NotFoundError, RefusedError):
+            body = self._rest.get(f"{self.AT}/vm", info="true", **params)
+            body = None if isinstance(body, dict) and "versions" in body else body
         if not isinstance(body, dict):
             raise NotFoundError("configuration", f"{template.name}:{version.tag}", where=self.url)
         return body
@@ -164,7 +166,7 @@ class Registry:
         if (template.pick(tag=version.tag)).number != version.number:
             selector = {"version": version.number, "number": version.number}
         self._rest.delete(
-            "/registry/revert", params={"id": template.id, **selector}, body={"id": template.id, **selector}
+            f"{self.AT}/revert", params={"id": template.id, **selector}, body={"id": template.id, **selector}
         )
         expected = [kept.tag for kept in template.versions or () if kept.number < version.number]
         return self._verify(template, expected, f"reverting {template.name}:{version.tag}")
@@ -179,8 +181,16 @@ class Registry:
     def delete(self, template: Template) -> None:
         """Remove a template with all its versions; verified. Nodes keep what they have."""
         # DELETE /registry/vm?id=
-        self._rest.delete("/registry/vm", params={"id": template.id})
+        self._rest.delete(f"{self.AT}/vm", params={"id": template.id})
         self._verify(template, [], f"deleting {template.name}")
+
+    def _first(self, **params: str) -> Any:
+        """What the first of the lists answers that is there."""
+        *others, last = self.LISTS
+        for path in others:
+            with contextlib.suppress(NotFoundError):
+                return self._rest.get(f"{self.AT}{path}", **params)
+        return self._rest.get(f"{self.AT}{last}", **params)
 
     def _verify(self, template: Template, expected: list[str], what: str) -> Template | None:
         waited = 0.0

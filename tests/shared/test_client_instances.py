@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Deadline, ManualClock
+from anka_ci.clock import Cancelled, Deadline, ManualClock
 from anka_ci.errors import (
     AnkaCiError,
     FellShortError,
+    InterruptError,
     NotAuthorisedError,
     NotFoundError,
     RefusedError,
@@ -209,6 +210,26 @@ def test_waiting_goes_on_through_unknown_states_and_back_to_scheduling() -> None
         with pytest.raises(FellShortError, match="it is Stopped: startup script exit code 7") as caught:
             instances.await_started(doors(server.url), "i", stall=60)
     assert "its script said:\n  | out\n  | err" == caught.value.hint
+
+
+def test_ending_names_what_is_left() -> None:
+    stuck = ok([{"instance_id": "i", "vm": {"instance_state": "Error", "message": "the node is gone"}}])
+    targets = {"i": "one", "j": "two"}
+    with foreign(ok(), ok(), stuck) as server:
+        with pytest.raises(FellShortError, match="not done within 60 s; one: it is Error: the node is gone") as caught:
+            instances.end(doors(server.url, timeout=60), targets)
+    assert {"i": "it is Error: the node is gone"} == caught.value.facts["instances"]
+    with foreign(ok(), fail("not now"), stuck.replace(b'"i"', b'"j"')) as server:
+        with pytest.raises(FellShortError, match=r"1 of 2 were not ended: two: DELETE .*: not now") as caught:
+            instances.end(doors(server.url), targets)
+    assert ["j"] == list(caught.value.facts["instances"])
+    cancelled = Cancelled()
+    cancelled.set("SIGTERM")
+    with foreign(ok()) as server:
+        anka = Anka(doors(server.url).context, clock=ManualClock(), cancelled=cancelled)
+        with pytest.raises(InterruptError) as interrupted:
+            instances.end(anka, targets)
+    assert dict.fromkeys(targets, "not asked yet") == interrupted.value.facts["instances"]
 
 
 def test_a_save_that_never_ends_goes_on_without_us() -> None:

@@ -197,6 +197,7 @@ def end(anka: Anka, targets: Mapping[str, str]) -> None:
     refused: dict[str, str] = {}
     asked: list[str] = []
     states: dict[str, str] = {}
+    looked = False
     try:
         for instance_id in targets:
             try:
@@ -211,11 +212,13 @@ def end(anka: Anka, targets: Mapping[str, str]) -> None:
                 asked.append(instance_id)
 
         def look() -> watch.Seen[None]:
-            states.clear()
+            nonlocal looked
             found = anka.controller.instances.all()
             if not found:  # an empty list proves nothing: a controller may answer with nothing at all
                 with contextlib.suppress(NotFoundError):
                     found = [anka.controller.instances.get(asked[0])]
+            looked = True
+            states.clear()
             for each in found:
                 if each.id in asked and each.state != TERMINATED:
                     states[each.id] = f"it is {each.state}" + (f": {each.message}" if each.message else "")
@@ -225,7 +228,7 @@ def end(anka: Anka, targets: Mapping[str, str]) -> None:
             watch.poll(look, anka, what=f"ending {selection.listed(list(targets.values()))}", stall=ENDING)
     except AnkaCiError as error:
         untold = dict.fromkeys((each for each in targets if each not in asked and each not in refused), "not asked yet")
-        error.facts["instances"] = untold | dict.fromkeys(asked, "asked to end") | states | refused
+        error.facts["instances"] = untold | (states if looked else dict.fromkeys(asked, "asked to end")) | refused
         if states:
             error.message += "; " + "; ".join(f"{targets[each]}: {said}" for each, said in states.items())
         raise
