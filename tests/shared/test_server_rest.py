@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import re
 import shutil
 import socket
@@ -35,8 +36,8 @@ OTHER = "00000000-0000-43dc-54dc-000000000000"
 class Raw:
     """A server with a port for each service, and raw requests to them."""
 
-    def __init__(self, server: Server) -> None:
-        self.server, self.made = server, 0
+    def __init__(self, server: Server, clock: ManualClock) -> None:
+        self.server, self.clock, self.made = server, clock, 0
         self.manifests: dict[str, Any] = {}
 
     def ask(
@@ -94,8 +95,9 @@ def raw(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raw]
     data = tmp_path_factory.mktemp("rest") / "data"
     shutil.copytree(seeded, data, symlinks=True)
     groups = {"ios": ["virtual-1"]}
-    with Server(data, virtual_nodes=2, groups=groups, registry_port=0, clock=ManualClock(1.7e9)) as server:
-        yield Raw(server)
+    clock = ManualClock(1.7e9)
+    with Server(data, virtual_nodes=2, groups=groups, registry_port=0, clock=clock) as server:
+        yield Raw(server, clock)
 
 
 def masked(value: Any, key: str = "") -> Any:
@@ -385,6 +387,8 @@ def test_a_body_in_chunks(raw: Raw) -> None:
         b"GET /api/v1/status HTTP/1.1\r\nHost localhost\r\n\r\n",
         b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nBad Name: x\r\n\r\n",
         b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+        b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic c2VjcmV0\x00\r\n\r\n",
+        b"GET /api/v1/status?token=c2VjcmV0\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST /log HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
         b"POST /log HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
@@ -393,9 +397,12 @@ def test_a_body_in_chunks(raw: Raw) -> None:
         b"POST /log HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_gets_400(raw: Raw, content: bytes) -> None:
+def test_what_is_no_http_gets_400_and_is_not_logged(raw: Raw, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     for url in (raw.server.controller_url, raw.server.registry_url):
         assert 400 == sent_raw(url, content)[0]
+    assert "Error handling request from 127.0.0.1" in caplog.text
+    assert "c2VjcmV0" not in caplog.text
 
 
 BODIES = (
@@ -475,3 +482,32 @@ def test_a_tag_of_any_signs(raw: Raw, tag: str) -> None:
     assert 200 == raw.json("registry", "GET", f"{R}/vm/info?id={template}&tag={quote(tag, safe='')}")[0]
     status, reply = raw.json("registry", "DELETE", f"{R}/revert?id={template}&tag={quote(tag, safe='')}")
     assert (200, ok(None), ["base", "v1"]) == (status, reply, raw.tags(template))
+
+
+def test_numbers_and_times_follow_pushes_pulls_and_reverts_at_once(raw: Raw) -> None:
+    template = raw.template()
+
+    def versions() -> list[dict[str, Any]]:
+        found = raw.json("controller", "GET", f"{C}/vm?id={template}")[1]["body"]
+        newest = max(version["last_push"] for version in found["versions"])
+        assert (newest, found["size"]) == (found["last_push"], max(each["size"] for each in found["versions"]))
+        return list(found["versions"])
+
+    assert [(0, "base"), (1, "v1")] == [(each["number"], each["tag"]) for each in versions()]
+    pushed = versions()[1]["last_push"]
+    assert 0 == versions()[1]["last_pull"]
+    raw.json("registry", "DELETE", f"{R}/revert?id={template}")
+    raw.clock.advance(60)
+    raw.push(template, "v2", like="v1")
+    assert [(0, "base"), (1, "v2")] == [(each["number"], each["tag"]) for each in versions()]
+    assert pushed + 60 == versions()[1]["last_push"] == versions()[1]["creation_date"]
+    raw.clock.advance(60)
+    assert 200 == raw.json("registry", "GET", f"{R}/vm/info?id={template}")[0]
+    assert 0 == versions()[1]["last_pull"]
+    assert 200 == raw.ask("registry", "GET", f"/v2/{template}/manifests/v2")[0]
+    assert [0, pushed + 120] == [each["last_pull"] for each in versions()]
+    raw.json("registry", "DELETE", f"{R}/revert?id={template}&version=0")
+    assert template not in json.dumps(raw.json("controller", "GET", f"{C}/vm")[1])
+    raw.push(template, "base")
+    assert [(0, "base")] == [(each["number"], each["tag"]) for each in versions()]
+    assert ["base", "v1"] == raw.tags(ID)

@@ -287,7 +287,14 @@ class Server:
         front = routes.Front(
             table, {*LOOPBACK, *self._names}, admitted.gate, self._faults, secure=admitted.tls is not None
         )
-        server = web.Server(front.answer, loop=loop, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
+        server = web.Server(
+            front.answer,
+            loop=loop,
+            access_log=None,
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+            logger=routes.connections_log(),
+        )
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         loop.run_until_complete(runner.setup())
         opened.callback(lambda: loop.run_until_complete(_close(server, runner)))

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, RefusedError
 from anka_ci.server import table
@@ -146,6 +147,19 @@ def _bare(reply: Reply) -> web.Response:
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+def connections_log() -> logging.Logger:
+    """Where aiohttp says what befell a connection; what was wrong with a request is not told: it may be a secret."""
+    found = logging.getLogger(f"{__name__}.connections")
+    found.addFilter(_discreet)
+    return found
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info, record.levelno, record.levelname = None, logging.DEBUG, "DEBUG"
+    return True
 
 
 def _answering(rows: table.Table, parts: Iterable[object], fail_status: int) -> Routes:
