@@ -237,7 +237,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def end_group(group: int) -> None:
     """End what a program left running in its process group: ask, insist, kill."""
-    for number, grace in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for number, grace in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
         waited = 0.0

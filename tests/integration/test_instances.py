@@ -83,3 +83,16 @@ def test_a_save_that_the_server_does_not_survive(server: Server) -> None:
         assert "server" in found["error"]["Message"]
         assert "Stopped" == state(again, instance)
         assert ["base", "v1"] == [each["tag"] for each in ok(again, "GET", f"/api/v1/registry/vm?id={ID}")["versions"]]
+
+
+def test_an_instance_that_is_ended_while_it_is_saved(server: Server) -> None:
+    instance = start(server)
+    until(server, instance, "Started")
+    wanted = {"id": instance, "tag": "v2", "target_vm_id": ID, "script": script("sleep 60")}
+    request = ok(server, "POST", "/api/v1/image", wanted)["request_id"]
+    ok(server, "DELETE", VM, {"id": instance})
+    until(server, instance, "Terminated")
+    found = ok(server, "GET", f"/api/v1/image?id={request}")
+    assert "error" == found["status"]
+    assert "ended" in found["error"]["Message"]
+    assert ["base", "v1"] == [each["tag"] for each in ok(server, "GET", f"/api/v1/registry/vm?id={ID}")["versions"]]

@@ -96,14 +96,14 @@ class Guests:
 
     def stop(self, uuid: str, *, suspend: bool = False) -> None:
         """Stop a VM, or suspend it, which on ARM is the same; what its scripts left running ends."""
-        self._quiet([uuid])
+        self.quiet(uuid)
         self._agent.call(*(("suspend",) if suspend else ("stop", "--force")), uuid)
         with self._lock:
             self._running.discard(uuid)
 
     def delete(self, uuid: str) -> None:
         """Remove a VM with its files, running or not; one that is gone already is no failure."""
-        self._quiet([uuid])
+        self.quiet(uuid)
         try:
             self._agent.call("delete", "--yes", uuid)
         except RefusedError as error:
@@ -153,9 +153,9 @@ class Guests:
         with self._lock:
             self._left.pop(group, None)
 
-    def _quiet(self, uuids: Collection[str]) -> None:
-        """End what the scripts of these VMs left running."""
-        for group in [group for group, uuid in list(self._left.items()) if uuid in uuids]:
+    def quiet(self, *uuids: str) -> None:
+        """End what the scripts of these VMs left running; of all, when none is named."""
+        for group in [group for group, uuid in list(self._left.items()) if not uuids or uuid in uuids]:
             process.end_group(group)
 
     def push(self, uuid: str, image: ImageRequest, cancelled: Cancelled) -> None:
@@ -191,7 +191,6 @@ class Guests:
         """Stop all that runs, because the server stops."""
         with self._lock:
             running, self._running = sorted(self._running), set()
-        self._quiet(running)
         if running:
             self._agent.call("stop", "--force", *running)
 

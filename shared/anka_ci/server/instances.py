@@ -85,13 +85,15 @@ class Instances:
 
     def stop(self) -> None:
         """End what is being done, and stop the VMs; the next server says so of them."""
-        self.workers.stop("the server stops")
+        guests = {name: self._agents.agent(name).guests for name in self._agents.names}
         stopping = Workers()
-        for name in self._agents.names:
-            guests = self._agents.agent(name).guests
-            if guests.running:
-                stopping.do(name, lambda _, guests=guests: guests.stop_all())  # type: ignore[misc]
-        for name in self._agents.names:
+        for name, each in guests.items():
+            stopping.do(name, lambda _, each=each: each.quiet())  # type: ignore[misc]
+        self.workers.stop("the server stops")
+        for name, each in guests.items():
+            stopping.wait(name)
+            stopping.do(name, lambda _, each=each: each.stop_all())  # type: ignore[misc]
+        for name in guests:
             stopping.wait(name)
 
     def all(self) -> list[Instance]:
