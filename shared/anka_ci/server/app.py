@@ -267,6 +267,12 @@ class Server:
         self._fleet, self._instances = fleet, instances
 
     @property
+    def token_file(self) -> Path | None:
+        """The file that holds the root token; None when it was given, or opens nothing."""
+        found = self.sign_in.get("token", {}).get("ANKA_CI_TOKEN_FILE")
+        return Path(found) if found else None
+
+    @property
     def inner_url(self) -> str:
         """The registry's address for what runs on this machine."""
         if self._host not in ANYWHERE:
