@@ -10,6 +10,7 @@ from anka_ci.server.app import Server
 from front import Came
 
 Doctor = Callable[..., "Examined"]
+Told = Callable[..., tuple[int, str, str]]
 
 
 class Examined:

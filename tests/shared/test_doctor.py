@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,50 +20,51 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.server.app import Server
+from anka_ci.settings import Context
 from conftest import plain_env
-from examined import Examined, nothing, of
+from examined import nothing, of
 from front import Came, Front, certificate, serving
 
-Doctor = Callable[..., "Examined"]
+
+def test_a_whole_installation_and_then_a_node_whose_library_is_another_users(doctor, seeded, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(seeded, data, symlinks=True)
+    with Server(data, nodes=["mini-1"]) as server:
+        env = of(server) | {"ANKA_CI_ANKA": server.anka}
+        examined = doctor("--node", "mini-1", **env)
+        assert (0, 0) == (examined.code, examined.document["code"])
+        assert "anka-ci/doctor/1" == examined.document["schema"]
+        assert f"{server.controller_url} (from ANKA_CI_CONTROLLER_URL) | " == examined.tell("controller")[1]
+        assert "list nodes" in examined.tell("may", "the controller")[1]
+        assert ("ok", "shows the same 1 templates as the controller | ") == examined.tell("same")
+        assert "Anka Build Stand-in 3.8.5" in examined.tell("anka", "this host")[1]
+        assert examined.find("library")["seen"].startswith(f"{server.data}/host/")
+        assert "this host is mini-1, Active" in examined.tell("node")[1]
+        assert [] == [each for each in examined.document["findings"] if each["level"] == "problem"]
+
+        anka = Anka(Context(controller_url=server.controller_url, registry_urls=(server.registry_url,)))
+        perform("distribute", {"template": "sonoma", "nodes": ["mini-1"]}, anka)
+        examined = doctor("--node", "mini-1", **env)
+        level, said = examined.tell("whose library")
+        assert (0, "warning") == (examined.code, level)
+        assert "mini-1 holds sonoma:v1, which" in said
+        its = doctor("--node", "mini-1", **env, ANKA_HOME=str(server.data / "nodes" / "mini-1"))
+        assert "ok" == its.find("whose library")["level"]
 
 
-def test_a_whole_installation_has_no_problem(cli, server):
-    done = cli("doctor", "--node", "node-1", "--json")
-    examined = Examined(done.returncode, done.stdout)
-    assert (0, "", 0) == (done.returncode, done.stderr, examined.document["code"])
-    assert "anka-ci/doctor/1" == examined.document["schema"]
-    assert (server.controller_url + " (from ANKA_CI_CONTROLLER_URL)") in examined.tell("controller")[1]
-    assert "list nodes" in examined.tell("may", "the controller")[1]
-    assert ("ok", "shows the same 1 templates as the controller | ") == examined.tell("same")
-    assert "Anka Build Stand-in 3.8.5" in examined.tell("anka", "this host")[1]
-    assert examined.find("library")["seen"].startswith(f"{server.data}/host/")
-    assert "this host is node-1, Active" in examined.tell("node")[1]
-    assert [] == [each for each in examined.document["findings"] if each["level"] == "problem"]
-
-
-def test_a_node_whose_library_is_another_users(doctor, server, anka):
-    perform("distribute", {"template": "sonoma", "nodes": ["node-1"]}, anka)
-    env = of(server) | {"ANKA_CI_ANKA": server.anka}
-    examined = doctor("--node", "node-1", **env)
-    level, said = examined.tell("whose library")
-    assert (0, "warning") == (examined.code, level)
-    assert "node-1 holds sonoma:v1, which" in said
-    its = doctor("--node", "node-1", **env, ANKA_HOME=str(server.data / "nodes" / "node-1"))
-    assert "ok" == its.find("whose library")["level"]
-
-
-def test_the_findings_as_text_fit_a_narrow_terminal(cli):
-    done = cli("doctor", "--registry-url", "http://registry.invalid:8089")
-    assert 6 == done.returncode
-    assert [] == [line for line in done.stdout.splitlines() if len(line) > 80 and "/" not in line]
-    assert "  PROBLEM  name" in done.stdout
-    assert "-> correct the URL" in done.stdout
-    *_, counts, last = done.stdout.splitlines()
+def test_the_findings_as_text_fit_a_narrow_terminal(told):
+    code, out, _ = told("--registry-url", "http://registry.invalid:8089")
+    assert 6 == code
+    assert [] == [line for line in out.splitlines() if len(line) > 80 and "/" not in line]
+    assert "  PROBLEM  name" in out
+    assert "-> correct the URL" in out
+    *_, counts, last = out.splitlines()
     assert counts.startswith("1 problem, ")
     assert "  - name of the registry http://registry.invalid:8089" == last
-    assert "(also: permissions, disk)" in " ".join(done.stdout.split())
+    assert "(also: permissions, disk)" in " ".join(out.split())
 
 
 def test_nothing_is_configured(doctor):
@@ -384,25 +386,23 @@ def test_a_bundle_holds_what_a_report_needs_and_no_secret(doctor, served, tmp_pa
     assert [] == [secret for secret in secrets if secret in examined.out]
 
 
-def test_a_bundle_is_never_written_over_a_file_unless_asked(doctor, served, tmp_path):
+def test_a_bundle_is_never_written_over_a_file_unless_asked(told, served, tmp_path):
     file = tmp_path / "bundle.tar.gz"
     file.write_text("mine")
     file.chmod(0o644)
     env = {"ANKA_CI_REGISTRY_URL": served.registry_url}
-    with pytest.raises(json.JSONDecodeError):  # nothing was examined and told
-        doctor("--bundle", str(file), **env)
-    assert "mine" == file.read_text()
-    assert 0 == doctor("--bundle", str(file), "--overwrite", **env).code
+    code, out, err = told("--bundle", str(file), **env)
+    assert (8, "", "mine") == (code, out, file.read_text())
+    assert "is there already\n  name another file, or give --overwrite" in err
+    code, out, err = told("--bundle", str(file), "--overwrite", **env)
+    assert (0, True) == (code, f"wrote {file} (" in err)
     assert 0o600 == file.stat().st_mode & 0o777
     assert "findings.json" in unpacked(file)
     assert ["bundle.tar.gz"] == [each.name for each in tmp_path.iterdir() if "bundle" in each.name]
 
 
-def test_a_bundle_that_cannot_be_written_is_told_before_anything_is_asked(cli, tmp_path):
-    for place, code, said in [
-        (tmp_path / "none" / "b.tgz", 2, "its folder is not there"),
-        (tmp_path, 2, "it is a folder"),
-    ]:
-        done = cli("doctor", "--bundle", str(place), "--registry-url", "http://registry.invalid")
-        assert (code, "") == (done.returncode, done.stdout)
-        assert said in done.stderr
+def test_a_bundle_that_cannot_be_written_is_told_before_anything_is_asked(told, tmp_path):
+    for place in (tmp_path / "none" / "bundle.tar.gz", tmp_path):
+        code, out, err = told("--bundle", str(place), "--registry-url", "http://registry.invalid")
+        assert (2, "") == (code, out)
+        assert f"the bundle cannot be written to {place}" in err
