@@ -80,10 +80,18 @@ def mark() -> dict[str, str]:
     return {MARK: uuid4().hex}
 
 
-def begin(anka: Anka, wanted: Start) -> str:
+def started_as(anka: Anka, wanted: Start) -> list[Instance]:
+    """The instances that came of a start: those with its lease and its mark, where marks are told."""
+    mine, sought = wanted.external_id, wanted.metadata.get(MARK)
+    same = [each for each in anka.controller.instances.all() if each.external_id == mine]
+    return [each for each in same if each.metadata.get(MARK, sought) == sought]
+
+
+def begin(anka: Anka, wanted: Start, *, keep: bool) -> str:
     """Start one instance; its id. When the answer is lost it is looked for, and never started a second time.
 
     ``wanted`` has a lease as ``external_id``, and ``mark()`` as metadata. ``UnreachableError`` when it cannot be found.
+    When the looking is cut short it is ended, if it is there, unless ``keep``.
     """
     try:
         return anka.controller.instances.start(wanted)[0]
@@ -91,17 +99,18 @@ def begin(anka: Anka, wanted: Start) -> str:
         lost = error
     anka.tell(Said(text=f"{lost.message}; looking whether it was started all the same", level="warning"))
     began = anka.clock.monotonic()
-    sought = wanted.metadata.get(MARK)
 
     def look() -> watch.Seen[list[Instance]]:
-        same = [each for each in anka.controller.instances.all() if each.external_id == wanted.external_id]
-        same = [each for each in same if each.metadata.get(MARK, sought) == sought]
+        same = started_as(anka, wanted)
         return watch.Seen(value=same, ended=bool(same) or anka.clock.monotonic() - began >= APPEARING)
 
     try:
         found = watch.poll(look, anka, what="looking for the instance", unreachable=APPEARING)
     except AnkaCiError as error:
         hint = f"it may have been started: look for {wanted.external_id}, which `sweep` ends when its lease is over"
+        with contextlib.suppress(AnkaCiError):  # a last look, although everything else is over
+            for each in started_as(anka.afterwards(PARTING), wanted):
+                hint = f"it was started as {each.id}" + ("" if keep else f"; {end_now(anka, each.id)}")
         raise type(error)(f"{lost.message}; {error.message}", hint=hint, **error.facts) from error
     if not found:
         raise UnreachableError(f"{lost.message}; and nothing was started", hint="try again", **lost.facts)

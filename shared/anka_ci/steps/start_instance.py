@@ -119,12 +119,13 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     known, with_ = dict(plan.expects), plan.actions[0].with_
     held = lease.make(str(with_["owner"]), float(str(with_["lease"])), anka.clock.now())
     known |= {"external-id": held.external_id, "expires": held.until}
-    known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_))
+    keep = with_["on-failure"] == "keep"
+    known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_), keep=keep)
     try:
         found = instances.await_started(anka, id_, stall=float(str(with_["lease"])))
         return build(Outputs, known | _told(found, anka))
     except AnkaCiError as error:
-        said = instances.end_now(anka, id_) if with_["on-failure"] == "end" else f"{id_} is kept"
+        said = f"{id_} is kept" if keep else instances.end_now(anka, id_)
         error.message += f"; {said}"
         error.outputs = {key: value for key, value in known.items() if key != "state"}
         raise

@@ -67,6 +67,19 @@ def test_an_instance_whose_answer_is_lost_is_found_and_not_started_twice(faulty,
     assert "looking whether it was started all the same" in world.warnings()
 
 
+@pytest.mark.parametrize(("on_failure", "left"), [("end", "Terminat"), ("keep", "Started")])
+def test_a_lost_instance_is_ended_as_well_when_the_search_for_it_is_interrupted(faulty, on_failure, left):
+    world = faulty('http: [{match: "POST /api/v1/vm", times: 1, does: lose}]')
+    cancelled = Cancelled()
+    doors = world.doors(cancelled=cancelled, tell=lambda event: cancelled.set("SIGTERM"))
+    with pytest.raises(InterruptError, match=r"interrupted .SIGTERM") as caught:
+        start(doors, on_failure=on_failure)
+    world.clock.advance(30)
+    (shown,) = world.anka.controller.instances.all()
+    assert f"it was started as {shown.id}" in caught.value.hint
+    assert shown.state.startswith(left)
+
+
 def test_a_start_that_never_arrived_is_told_and_not_repeated(faulty):
     world = faulty('http: [{match: "POST /api/v1/vm", times: 1, does: drop}]')
     with pytest.raises(UnreachableError, match="and nothing was started"):
