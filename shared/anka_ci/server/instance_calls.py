@@ -6,22 +6,31 @@ Image"). Options that concern macOS or virtual hardware are checked, and mean no
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError
 from anka_ci.server.call import Call, Parameter, Parameters
 from anka_ci.server.controller import not_found
+from anka_ci.server.instance_options import (
+    ID,
+    NAMES,
+    SAVE,
+    START,
+    check_base64,
+    check_disk,
+    cores,
+    megabytes,
+    override_rules,
+    template_rules,
+)
 from anka_ci.server.placement import chain
-from anka_ci.server.record import DELETE, STOP, Order
+from anka_ci.server.record import STOP, Order
 from anka_ci.server.registry import UNKNOWN_TEMPLATE, pick
 from anka_ci.wire import schema, values
 from anka_ci.wire.image import PENDING, ImageRequest
-from anka_ci.wire.instance import SCHEDULING, Instance, PortRule
+from anka_ci.wire.instance import SCHEDULING, Instance
 from anka_ci.wire.template import Template, Version
 
 if TYPE_CHECKING:
@@ -29,9 +38,6 @@ if TYPE_CHECKING:
     from anka_ci.server.images import Images
     from anka_ci.server.instances import Instances
     from anka_ci.server.state import State
-
-MOST = 100
-"""Instances that one call may start; Anka documents no limit."""
 
 
 class InstanceCalls:
@@ -50,8 +56,8 @@ class InstanceCalls:
         config = self._state.config(template, version)
         node_id, group_id = given.get("node_id", ""), given.get("group_id", "")
         self._check_place(node_id, group_id)
-        _base64(given, "startup_script")
-        _disk(given.get("disk", {}))
+        check_base64(given, "startup_script")
+        check_disk(given.get("disk", {}))
         mac = given.get("mac_address", "")
         if mac and not re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", mac):
             raise RefusedError(f"mac_address {mac[:100]!r} is none; it has six pairs of digits with ':' between them")
@@ -81,9 +87,9 @@ class InstanceCalls:
             on_failure=given.get("script_fail_handler", STOP),
             name_template=given.get("name_template", ""),
             template_name=template.name,
-            cores=given.get("vcpu") or _cores(config),
-            ram=_megabytes(given["vram"]) if given.get("vram") else str(config.get("ram", "")),
-            rules=_rules_of(config) if override is None else _rules(override),
+            cores=given.get("vcpu") or cores(config),
+            ram=megabytes(given["vram"]) if given.get("vram") else str(config.get("ram", "")),
+            rules=template_rules(config) if override is None else override_rules(override),
         )
         values.check_name(order.vm_name(replace(pattern, id="0" * 36, node_id=node_id or "node"), 0.0))
         return self._instances.create(pattern, order, given.get("count", 1))
@@ -121,7 +127,7 @@ class InstanceCalls:
         if (target is None) == (name is None):
             raise RefusedError("one of target_vm_id and new_template_name is needed, and only one")
         tag = values.check_tag(given["tag"])
-        _base64(given, "script")
+        check_base64(given, "script")
         reverted = None
         if target is not None:
             template = self._template(target)
@@ -183,148 +189,26 @@ def _reverted(template: Template, given: Parameters) -> Version | None:
     return found
 
 
-def _base64(given: Parameters, key: str) -> None:
-    try:
-        base64.b64decode("".join(given.get(key, "").split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise RefusedError(f"{key} is not base64") from None
-
-
-def _disk(disk: Mapping[str, Any]) -> None:
-    size = disk.get("size")
-    if size not in (None, "") and not (isinstance(size, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?[TGMK]B?", size)):
-        raise RefusedError(f"disk.size {str(size)[:100]!r} is no size such as 256G")
-    if not isinstance(disk.get("skip_container_resize") or False, bool):
-        raise RefusedError("disk.skip_container_resize is neither true nor false")
-
-
-def _rules(override: Sequence[Mapping[str, Any]]) -> tuple[PortRule, ...]:
-    """The rules of a request, whose ports may be texts."""
-    found = []
-    for rule in override:
-        name, guest, host = rule.get("name"), values.integer(rule, "guest_port"), rule.get("host_port")
-        if not isinstance(name, str) or not name:
-            raise RefusedError("port_forwarding_override: a rule without name")
-        port = 0 if host in (None, "") else values.integer(rule, "host_port")
-        if guest is None or not 0 < guest < 65536 or port is None or not 0 <= port < 65536:
-            raise RefusedError(f"port_forwarding_override: {name[:100]!r} has a port that is none")
-        found.append(PortRule(guest_port=guest, host_port=port, name=name))
-    return tuple(found)
-
-
-def _rules_of(config: Mapping[str, Any]) -> tuple[PortRule, ...]:
-    """The rules that a template's configuration has."""
-    cards = config.get("network_cards")
-    found: list[Any] = []
-    for card in cards if isinstance(cards, list) else ():
-        rules = card.get("port_forwarding_rules") if isinstance(card, Mapping) else None
-        found += rules if isinstance(rules, list) else []
-    read = [PortRule.read(rule) for rule in found if isinstance(rule, Mapping)]
-    return tuple(rule for rule in read if 0 < rule.guest_port < 65536 and 0 <= rule.host_port < 65536)
-
-
-def _cores(config: Mapping[str, Any]) -> int:
-    cpu = config.get("cpu")
-    return max(0, values.integer(cpu, "cores") or 0) if isinstance(cpu, Mapping) else 0
-
-
-def _megabytes(count: int) -> str:
-    return f"{count}M" if count % 1024 else f"{count // 1024}G"
-
-
-_ID = Parameter("id", "Id of an instance.", form="instance-id", required=True)
-_NAMES = (
-    Parameter("name", "Name of the instance; several may have the same.", place="body"),
-    Parameter("external_id", "What another system calls it; several may have the same.", place="body"),
-    Parameter("metadata", "Further facts about it, as an object.", "object", "body"),
-)
-_START = (
-    Parameter("vmid", "Id of a template.", place="body", required=True, form="template-id"),
-    Parameter("tag", "Tag of a version; the newest version when left out.", place="body", form="tag"),
-    Parameter("version", "Number of a version; has to be the tag's if both are given.", "number", "body"),
-    *_NAMES,
-    Parameter("count", "How many to start.", "number", "body", least=1, most=MOST),
-    Parameter("node_id", "Id of the node that is to run it.", place="body", form="node-id"),
-    Parameter("group_id", "Id of the group whose nodes may run it.", place="body", form="group-id"),
-    Parameter("group", "Permission group; there are none here, so it is ignored.", place="body"),
-    Parameter(
-        "priority",
-        "Who is first; lower is sooner.",
-        "number",
-        "body",
-        least=1,
-        most=10_000,
-    ),
-    Parameter("startup_script", "Script that a shell in the guest is fed with, as base64.", place="body", form="byte"),
-    Parameter("startup_script_condition", "0: when the network is up; 1: at boot.", "number", "body", most=1),
-    Parameter("script_monitoring", "Whether it is started only when the script has succeeded.", "flag", "body"),
-    Parameter("script_timeout", "Seconds after which a monitored script has failed.", "number", "body", least=1),
-    Parameter(
-        "script_fail_handler",
-        "What a failed script does to the VM; 0: stopped, 1: kept, 2: deleted.",
-        "number",
-        "body",
-        most=DELETE,
-    ),
-    Parameter(
-        "name_template",
-        "Name of the VM; may hold $template_name, $template_id, $instance_id, $node_id, $node_name and $ts.",
-        place="body",
-    ),
-    Parameter("usb_device", "Name of a USB device; there are none here.", place="body"),
-    Parameter("vcpu", "Cores that are told of the VM.", "number", "body", least=1, most=1024),
-    Parameter("vram", "Memory that is told of the VM, in MB.", "number", "body", least=1, most=1 << 24),
-    Parameter("mac_address", "MAC address that is told of the VM.", place="body"),
-    Parameter("vlan_tag", "VLAN that is told of the VM.", "number", "body", most=4094),
-    Parameter("video_controller", "Display controller.", place="body", choices=("fbuf", "pg")),
-    Parameter("hvapic", "Interrupt controller.", place="body", choices=("forceOn", "forceOff")),
-    Parameter("csr_active_config", "System integrity protection.", place="body", choices=("forceOn",)),
-    Parameter("network_local", "Whether guests see one another.", place="body", choices=("forceOn", "forceOff")),
-    Parameter("hw_serial", "Serial number.", place="body"),
-    Parameter("hw_uuid", "Hardware UUID.", place="body"),
-    Parameter(
-        "port_forwarding_override",
-        "Rules in place of the template's: name, guest_port, host_port, host_ip.",
-        "objects",
-        "body",
-    ),
-    Parameter("network_mode", "Kind of network.", place="body"),
-    Parameter("disk", "Size of the disk: size, skip_container_resize.", "object", "body"),
-    Parameter("vnc_password", "Password for VNC, which guests here do not have.", place="body"),
-)
-_SAVE = (
-    replace(_ID, place="body"),
-    Parameter("tag", "Tag of the new version.", place="body", required=True, form="tag"),
-    Parameter("target_vm_id", "Id of the template that gets the version.", place="body", form="template-id"),
-    Parameter("new_template_name", "Name of a template to be made.", place="body"),
-    Parameter("description", "What the version is for.", place="body"),
-    Parameter("suspend", "Whether the VM is suspended, not stopped.", "flag", "body"),
-    Parameter("script", "Script that runs in the guest before, as base64.", place="body", form="byte"),
-    Parameter("revert_before_push", "Whether the target is reverted before.", "flag", "body"),
-    Parameter("revert_tag", "Tag to revert; the newest when left out. One that is not there is skipped.", place="body"),
-    Parameter("do_suspend_sanity_test", "Whether suspending is tried before; it always works here.", "flag", "body"),
-    Parameter("cancel_on_script_failure", "Whether nothing is pushed when the script fails.", "flag", "body"),
-)
 _C = InstanceCalls
 CALLS = (
-    Call("POST", "/api/v1/vm", _C.start, "startInstances", _START, schema.several(schema.id_of("instance"))),
+    Call("POST", "/api/v1/vm", _C.start, "startInstances", START, schema.several(schema.id_of("instance"))),
     Call(
         "GET",
         "/api/v1/vm",
         _C.instances,
         "instances",
-        (replace(_ID, required=False),),
+        (replace(ID, required=False),),
         schema.either(schema.several(Instance.ROW), Instance.SCHEMA),
     ),
-    Call("PUT", "/api/v1/vm", _C.update, "updateInstance", (_ID, *_NAMES)),
-    Call("DELETE", "/api/v1/vm", _C.terminate, "terminateInstance", (replace(_ID, place="body"),)),
+    Call("PUT", "/api/v1/vm", _C.update, "updateInstance", (ID, *NAMES)),
+    Call("DELETE", "/api/v1/vm", _C.terminate, "terminateInstance", (replace(ID, place="body"),)),
     Call(
         "POST",
         "/api/v1/rpc/vm/restart",
         _C.restart,
         "restartInstance",
         (
-            replace(_ID, name="instance_id", place="body"),
+            replace(ID, name="instance_id", place="body"),
             Parameter("usb_device", "Name of a USB device; there are none here.", place="body"),
             Parameter("vnc_password", "Password for VNC, which guests here do not have.", place="body"),
         ),
@@ -334,7 +218,7 @@ CALLS = (
         "/api/v1/image",
         _C.save,
         "saveImage",
-        _SAVE,
+        SAVE,
         schema.noun("ImageId", {"request_id": schema.id_of("image")}),
     ),
     Call(
