@@ -21,32 +21,17 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from anka_ci import __version__
 from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 from anka_ci.server import auth as signing
 from anka_ci.server import launcher, routes
 from anka_ci.server.admission import ANYWHERE, LOOPBACK, Admission, Admitted
-from anka_ci.server.agents import Agents
-from anka_ci.server.controller import ControllerCalls
-from anka_ci.server.faults import TEMPLATES_SINCE, Faults
-from anka_ci.server.fleet import Fleet
-from anka_ci.server.health import HealthCalls
-from anka_ci.server.images import Images
-from anka_ci.server.instance_calls import InstanceCalls
-from anka_ci.server.instances import Instances
-from anka_ci.server.ledger import Ledger
-from anka_ci.server.node_calls import NodeCalls
-from anka_ci.server.oci import Oci, Routes
-from anka_ci.server.openapi import Description
-from anka_ci.server.orders import Model
-from anka_ci.server.registry import RegistryCalls
+from anka_ci.server.cloud import Cloud
+from anka_ci.server.faults import Faults
+from anka_ci.server.oci import Routes
 from anka_ci.server.seed import seed
 from anka_ci.server.state import State
-from anka_ci.server.table import CONTROLLER, REGISTRY
-from anka_ci.server.uploads import Uploads
-from anka_ci.server.virtual import VirtualNodes
 
 READ_BUFFER = 1 << 20
 """Bytes of an upload that are read ahead, per connection."""
@@ -114,8 +99,7 @@ class Server:
         self._clock = clock or SystemClock()
         self.ca: Path | None = None
         self.sign_in: dict[str, dict[str, str]] = {}
-        self._fleet: Fleet | None = None
-        self._instances: Instances | None = None
+        self._cloud: Cloud | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -148,20 +132,16 @@ class Server:
                 raise self._unusable(self._failure) from self._failure
             if self._failure is not None:
                 raise self._failure
-            assert self._fleet is not None
-            assert self._instances is not None
-            self._fleet.start(self.inner_url)
-            self._instances.start()
+            assert self._cloud is not None
+            self._cloud.start(self.inner_url)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """End it; running transfers are cut, which loses nothing."""
-        if self._instances is not None:
-            self._instances.stop()
-        if self._fleet is not None:
-            self._fleet.stop()
+        if self._cloud is not None:
+            self._cloud.stop()
         if self._thread.is_alive() and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it ended by itself just now
                 self._loop.call_soon_threadsafe(self._loop.stop)
@@ -202,53 +182,24 @@ class Server:
         opened.callback(lambda: loop.run_until_complete(loop.shutdown_default_executor()))
         if self._sample_bytes:
             seed(state, self._sample_bytes)
-        anka = str(self.data / "bin" / "anka")
         names = list(dict.fromkeys([*LOOPBACK, *self._names]))
         admitted = self._admission.open(self.data, names, state, self._clock, lambda: self.controller_url)
         self.ca, self.sign_in = admitted.ca, admitted.variables
-        troubles = self._faults or Faults()
-        befall = troubles.nodes(self._clock.now())
-        agents = Agents(
-            self.data / "nodes",
-            self.node_names,
-            anka=anka,
-            clock=self._clock,
-            sign_in=admitted.children,
-            keep=lambda request_id: fleet.keep(request_id),
-            faults=befall,
-        )
-        model = Model.paced(troubles.pace)
-        virtual = VirtualNodes(state, self.virtual_names, state.manifest, clock=self._clock, model=model, faults=befall)
-        tells_templates = not troubles.lacks(TEMPLATES_SINCE)
-        fleet = Fleet(
+        cloud = self._cloud = Cloud(
             state,
-            (agents, virtual),
-            self._groups,
-            clock=self._clock,
-            faults=befall,
-            tells_templates=tells_templates,
-        )
-        version = troubles.version or __version__
-        ledger = Ledger(state, self._clock)
-        instances = Instances(
-            ledger,
-            fleet,
-            agents,
-            virtual,
-            clock=self._clock,
+            self.data,
+            admitted,
+            anka=str(self.data / "bin" / "anka"),
+            nodes=self.node_names,
+            virtual_nodes=self.virtual_names,
+            groups=self._groups,
             run_guests=self._run_guests,
+            faults=self._faults or Faults(),
+            clock=self._clock,
             registry_url=lambda: self.registry_url,
         )
-        images = Images(state, ledger, instances, state.revert, clock=self._clock)
-        rest = RegistryCalls(state, __version__)
-        calls = ControllerCalls(state, fleet, version, lambda: self.registry_url)
-        guests = InstanceCalls(state, fleet, instances, images)
-        parts = (calls, rest, NodeCalls(fleet), guests, admitted.keys, admitted.issuer, HealthCalls())
-        described = (CONTROLLER, REGISTRY) if self._registry_port is None else (CONTROLLER,)
-        first = routes.controller((*parts, Description(described)), self._fail_status)
-        first += routes.openid(admitted.issuer)
-        data_plane = Oci(state), Uploads(state)
-        second = routes.registry((*parts, Description((REGISTRY,))), *data_plane, self._fail_status)
+        first = cloud.controller(self._fail_status, alone=self._registry_port is not None)
+        second = cloud.registry(self._fail_status)
         if self._registry_port is None:
             both = first + second
             self.controller_url = self.registry_url = self._listen(loop, opened, "--port", self._port, both, admitted)
@@ -264,7 +215,6 @@ class Server:
                 **({"ANKA_CA_BUNDLE": str(self.ca)} if self.ca else {}),
             },
         )
-        self._fleet, self._instances = fleet, instances
 
     @property
     def token_file(self) -> Path | None:
