@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,19 @@ def test_anything_else_is_refused_and_never_logged(
     assert REFUSED == ask(guarded, "/api/v1/status", given)
     told = "".join(capfd.readouterr()) + "".join(r.getMessage() for r in caplog.records if r.name.startswith("anka"))
     assert "" == told
+
+
+@pytest.mark.parametrize("bad", ["Authorization: {}\x01", "Authoriz ation: {}", "X: y\r\n {}\r\nHost: again"])
+def test_credentials_in_what_is_no_http_are_not_logged_either(
+    guarded: Server, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], bad: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    host, _, port = guarded.controller_url.partition("//")[2].partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\n{bad.format(basic('root', TOKEN))}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert b"400" == connection.recv(65536)[9:12]
+    assert basic("root", TOKEN)[6:] not in "".join(capfd.readouterr()) + caplog.text
 
 
 def test_two_headers_are_refused(guarded: Server) -> None:

@@ -21,7 +21,7 @@ from anka_ci.wire import schema
 from anka_ci.wire.schema import Schema
 
 Parameters = Mapping[str, Any]
-"""Query and body together, keys in lower case; what was given but empty is absent, and named under ``EMPTY``."""
+"""Query and body together, keys in lower case; what was given empty or null is absent, and named under ``EMPTY``."""
 EMPTY = "EMPTY"
 """No parameter: those are in lower case."""
 Type = Literal["text", "number", "flag", "texts", "object", "objects"]
@@ -157,7 +157,9 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
     query = list(query)
     if content.strip():
         try:
-            body = json.loads(content.decode(), parse_constant=_none, parse_float=_finite)
+            body = json.loads(
+                content.decode(), parse_constant=_none, parse_float=_finite, object_pairs_hook=_without_two
+            )
         except (ValueError, RecursionError):  # also of text that is not UTF-8
             raise RefusedError("the body is not JSON") from None
     if not isinstance(body, dict):
@@ -169,12 +171,21 @@ def parameters(query: Iterable[tuple[str, Any]], content: bytes) -> dict[str, An
     for key, value in [*query, *body.items()]:
         name = key.lower()
         if value is None or (value == "" and name != "info"):
-            if value == "":
-                found.setdefault(EMPTY, []).append(name)
+            found.setdefault(EMPTY, []).append(name)
             continue
         if name in found and _comparable(found[name]) != _comparable(value):
             raise RefusedError(f"two values for {key}")
         found[name] = value
+    return found
+
+
+def _without_two(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Python would take the last of two values for a key; which one was meant, nobody knows."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found and found[key] != value:
+            raise RefusedError(f"two values for {key[:100]}")
+        found[key] = value
     return found
 
 
