@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,14 @@ def test_waiting_goes_on_through_unknown_states_and_back_to_scheduling() -> None
         with pytest.raises(FellShortError, match="it is Stopped: startup script exit code 7") as caught:
             instances.await_started(doors(server.url), "i", stall=60)
     assert "its script said:\n  | out\n  | err" == caught.value.hint
+
+
+def test_an_earlier_save_of_the_same_is_not_taken_for_one_whose_answer_was_lost() -> None:
+    old, new = REQUEST.emit(), replace(REQUEST, id="new").emit()
+    with foreign(ok([old]), b"", ok([old]), ok([old, new])) as server:
+        wanted = Save(instance_id="i", tag="v2", template_id=ID)
+        assert "new" == saving.begin(doors(server.url), wanted)
+        assert ["GET", "POST", "GET", "GET"] == [head.split(" ")[0] for head in server.asked]
 
 
 def test_ending_names_what_is_left() -> None:
