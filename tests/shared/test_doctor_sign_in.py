@@ -76,7 +76,10 @@ def test_a_certificate_beside_a_token_is_tried_alone(doctor, guarded):
     examined = doctor(**env, ANKA_CI_TOKEN="a-token-of-last-year")
     ways = [each for each in examined.document["findings"] if each["name"] == "way"]
     assert ["warning", "ok"] * 2 == [each["level"] for each in ways]
-    assert "does not work alone: HTTP 401" in ways[0]["seen"]
+    assert ways[0]["seen"].startswith("root token does not work alone: HTTP 401")
+    said = examined.tell("sign-in", "the registry")[1]
+    assert said.startswith("not let in with root token and client certificate /")
+    assert said.endswith("alone, which works")
 
 
 def test_a_server_that_asks_for_a_token(doctor, tmp_path, seeded):

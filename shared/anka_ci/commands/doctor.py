@@ -40,8 +40,10 @@ WIDTH = 80
 LABELS: dict[Level, str] = {"problem": "PROBLEM", "warning": "warning", "not known": "?", "ok": "ok"}
 """How a level is shown, in the order in which the levels are counted at the end."""
 EPILOG = """\
-The exit code is 0 when nothing is a problem, else that of the worst one: 2 a setting, 6 out of reach, 5 not let in,
-3 refused, 7 fell short. Secrets come from the environment or from where the context says, and are never shown."""
+The exit code is 0 when nothing is a problem, else that of the worst one:
+2 a setting, 6 out of reach, 5 not let in, 3 refused, 7 fell short.
+Each server is asked for 30 seconds at most. Secrets come from the environment
+or from where the context says, and are never shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

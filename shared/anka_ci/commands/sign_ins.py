@@ -29,11 +29,18 @@ NAMES = (*(name for names in PARTS.values() for name in names), "passphrase")
 def alone(context: Context, service: str, kind: str | None) -> Context:
     """The context with one way of signing in to the service left, or none."""
     gone: dict[str, Any] = {name: None for each, names in PARTS.items() if each != kind for name in names}
-    if service == REGISTRY:
-        found = context.of(REGISTRY)
-        kept = SignIn(**{field.name: getattr(found, field.name) for field in dataclasses.fields(SignIn)})
-        return dataclasses.replace(context, registry_sign_in=dataclasses.replace(kept, **gone))
-    return dataclasses.replace(context, **gone)
+    if len(context.of(service).kinds) > 1:
+        gone["sources"] = ()  # they are told of all the ways together
+    return _changed(context, service, gone)
+
+
+def _changed(context: Context, service: str, changes: dict[str, Any]) -> Context:
+    """The context with another sign-in to the service."""
+    if service != REGISTRY:
+        return dataclasses.replace(context, **changes)
+    found = context.of(REGISTRY)
+    kept = SignIn(**{field.name: getattr(found, field.name) for field in dataclasses.fields(SignIn)})
+    return dataclasses.replace(context, registry_sign_in=dataclasses.replace(kept, **changes))
 
 
 def parts(found: SignIn) -> tuple[object, ...]:
@@ -43,8 +50,11 @@ def parts(found: SignIn) -> tuple[object, ...]:
 
 def words(context: Context, service: str) -> str:
     """How the service is signed in to, for people; empty when it is not."""
-    if not context.of(service).kinds:
+    found = context.of(service)
+    if not found.kinds:
         return ""
+    if len(found.kinds) > 1:
+        context = _changed(context, service, {"sources": ()})
     return " and ".join(way.detail for way in describe(context) if way.service == service)
 
 
