@@ -118,7 +118,8 @@ class Call:
 
     ``also`` are further paths that answer alike. ``answers`` is the schema of the envelope's body; None: there is none,
     and the key is then null (``null``, the registry's way) or absent (the controller's). ``bare`` calls answer without
-    an envelope, a text as text and anything else as JSON, but for failures. ``open`` ones need no signing in.
+    an envelope, a text as text and anything else as JSON, but for failures. ``open`` ones need no signing in. Of
+    ``one_of`` exactly one parameter has to be given, in the body.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -131,6 +132,7 @@ class Call:
     null: bool = False
     bare: bool = False
     open: bool = False
+    one_of: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -147,6 +149,8 @@ class Call:
             value = parameter.read(given)
             if value is not None:
                 found[parameter.name.lower()] = value
+        if self.one_of and sum(name in found for name in self.one_of) != 1:
+            raise RefusedError(f"one of {' and '.join(self.one_of)} is needed, and only one")
         return found
 
 

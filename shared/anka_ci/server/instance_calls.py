@@ -124,8 +124,6 @@ class InstanceCalls:
         The instance is ended when that is done, and runs on when it fails.
         """
         target, name = given.get("target_vm_id"), given.get("new_template_name")
-        if (target is None) == (name is None):
-            raise RefusedError("one of target_vm_id and new_template_name is needed, and only one")
         tag = values.check_tag(given["tag"])
         check_base64(given, "script")
         reverted = None
@@ -220,6 +218,7 @@ CALLS = (
         "saveImage",
         SAVE,
         schema.noun("ImageId", {"request_id": schema.id_of("image")}),
+        one_of=("target_vm_id", "new_template_name"),
     ),
     Call(
         "GET",

@@ -85,7 +85,7 @@ SAVE = (
     replace(ID, place="body"),
     Parameter("tag", "Tag of the new version.", place="body", required=True, form="tag"),
     Parameter("target_vm_id", "Id of the template that gets the version.", place="body", form="template-id"),
-    Parameter("new_template_name", "Name of a template to be made.", place="body"),
+    Parameter("new_template_name", "Name of a template to be made.", place="body", form="name"),
     Parameter("description", "What the version is for.", place="body"),
     Parameter("suspend", "Whether the VM is suspended, not stopped.", "flag", "body"),
     Parameter("script", "Script that runs in the guest before, as base64.", place="body", form="byte"),

@@ -7,7 +7,7 @@ that the description is a face too, ``shared/openapi.json``, made without a serv
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anka_ci import __version__
@@ -75,7 +75,7 @@ def _operation(call: Call, number: int, components: dict[str, Any]) -> dict[str,
     queried = [_query(parameter) for parameter in call.parameters if parameter.place != "body"]
     if queried:
         found["parameters"] = queried
-    if body := _body([parameter for parameter in call.parameters if parameter.place != "query"]):
+    if body := _body([parameter for parameter in call.parameters if parameter.place != "query"], call.one_of):
         found["requestBody"] = body
     media = "text/plain" if call.bare and call.answers == schema.TEXT else "application/json"
     answer = call.answers if call.bare and call.answers is not None else _envelope(call)
@@ -94,7 +94,7 @@ def _query(parameter: Parameter) -> dict[str, Any]:
     return found | ({"required": True} if needed else {}) | _spellings(parameter)
 
 
-def _body(parameters: list[Parameter]) -> dict[str, Any] | None:
+def _body(parameters: list[Parameter], one_of: Sequence[str]) -> dict[str, Any] | None:
     """What the body holds. One that may be in the query as well is needed in one of them only."""
     if not parameters:
         return None
@@ -106,6 +106,8 @@ def _body(parameters: list[Parameter]) -> dict[str, Any] | None:
     content: dict[str, Any] = {"type": "object", "properties": properties}
     if needed:
         content["required"] = needed
+    if one_of:
+        content["oneOf"] = [{"required": [name]} for name in one_of]
     return {"required": bool(needed), "content": {"application/json": {"schema": content}}}
 
 
