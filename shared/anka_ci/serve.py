@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--token-file", type=Path, metavar="FILE", help=f"holds the root token, as {TOKEN} may; kept in DIR otherwise")
     add("--show-token", action="store_true", help="print the root token, instead of the place where it is kept")
     add("--faults", type=Path, metavar="FILE", help="a script of what goes wrong, to try out how a pipeline takes it")
+    add("--legacy-fail-200", action="store_true", help="answer failures with status 200, as old releases did, not 400")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the addresses, written when it answers")
 
 
@@ -85,6 +86,7 @@ def main(options: argparse.Namespace, console: Console | None = None) -> int:
             registry_port=registry_port,
             run_guests=options.run_guests,
             faults=options.faults,
+            legacy_fail_200=options.legacy_fail_200,
             sample=options.sample,
             sample_bytes=sample_bytes,
             host=options.listen,

@@ -140,7 +140,7 @@ def test_nothing_instead_of_a_status_is_asked_again_for_two_minutes(faulty: Call
     world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: 'null', times: 3}}]")
     assert ["virtual-1", "virtual-2"] == world.distribute().outputs["succeeded"]
     assert 3 == world.warnings().count("just now; still waiting")
-    world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: 'null'}}]")
+    world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: null}}]")
     began = world.clock.now()
     with pytest.raises(NotFoundError, match="no distribution") as caught:
         world.distribute()

@@ -32,7 +32,15 @@ def test_it_answers_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> 
     ready = tmp_path / "ready.json"
     (tmp_path / "faults.yml").write_text("release: 1.42")
     args = ("--data", str(tmp_path / "data"), "--nodes", "2", "--group", "ios=node-1,virtual-*")
-    more = ("--virtual-nodes", "12", "--faults", str(tmp_path / "faults.yml"), "--ready-file", str(ready))
+    more = (
+        "--legacy-fail-200",
+        "--virtual-nodes",
+        "12",
+        "--faults",
+        str(tmp_path / "faults.yml"),
+        "--ready-file",
+        str(ready),
+    )
     child = serve(*args, *more)
     clock = SystemClock()
     while not ready.exists():
@@ -46,6 +54,8 @@ def test_it_answers_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> 
         for call in ("status", "node")
     )
     assert ("1.42.0", 14, 13) == (status["version"], len(nodes), sum("groups" in node for node in nodes))
+    unknown = requests.get(f"{found['controller_url']}/api/v1/vm?id=unknown", timeout=5)
+    assert (200, "FAIL") == (unknown.status_code, unknown.json()["status"])
     child.send_signal(number)
     out, err = child.communicate(timeout=5)
     assert (0, "") == (child.returncode, err)

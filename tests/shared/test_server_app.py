@@ -107,6 +107,12 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{port}" == server.controller_url
 
 
+def test_an_address_that_is_not_of_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot listen on 203\.0\.113\.1: ") as caught:
+        Server(tmp_path, host="203.0.113.1", tls=True, auth=["token"]).start()
+    assert "an address of this machine" in caught.value.hint
+
+
 def test_a_data_folder_in_use_is_free_again_after_the_end(tmp_path: Path) -> None:
     with Server(tmp_path):
         with pytest.raises(UsageError, match="another server uses"):

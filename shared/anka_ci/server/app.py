@@ -257,6 +257,9 @@ class Server:
         try:
             loop.run_until_complete(web.TCPSite(runner, self._host, port, ssl_context=admitted.tls).start())
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                hint = "name an address of this machine, or 0.0.0.0 for all of them"
+                raise UsageError(f"cannot listen on {self._host}: {error.strerror}", hint=hint) from error
             why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
             hint = f"choose another {option}, or leave it out"
             raise UsageError(f"port {port} cannot be used: {why}", hint=hint) from error

@@ -209,7 +209,10 @@ def _bind(cls: type[T], node: document.Node, what: str) -> T:
 
     values = node.mapping(what)
     try:
-        return bind(cls, {key: value.plain() for key, value in values.items()}, what=what, where=where)
+        plain = {key: value.plain() for key, value in values.items()}
+        if "does" in plain and plain["does"] is None:
+            plain["does"] = "null"  # which YAML reads as nothing when it is not quoted
+        return bind(cls, plain, what=what, where=where)
     except UsageError as error:
         place = "{file}:{line}:{column}".format(**error.facts)
         raise UsageError(f"{place}: {error.message}", hint=error.hint, **error.facts) from None

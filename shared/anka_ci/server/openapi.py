@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 ABOUT = (
     "Parameters are read from query and body alike, in any letter case and with the other spellings that Anka has had "
-    "(x-spellings); a number or a flag may be a text, null and empty are the same as absent, unknown parameters are "
-    "ignored, and the Content-Type does not matter. A failure has status 400, or 200 with `legacy_fail_200`."
+    "(x-spellings); a number or a flag may be a text, null and empty are the same as absent, but for what a "
+    "revert is to select; unknown parameters are ignored, and the Content-Type does not matter. A failure has status "
+    "400, or 200 with `serve --legacy-fail-200`."
 )
 FAIL = schema.noun(
     "Fail",
