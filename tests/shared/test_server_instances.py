@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from instances import VM, ask, guests, node, ok, restart, script, shown, start, state, until
+from instances import VM, ask, guests, node, ok, restart, shown, start, state, until
 
 
 def test_the_whole_life_of_two_instances(server: Server) -> None:
@@ -56,74 +55,6 @@ def test_the_whole_life_of_two_instances(server: Server) -> None:
     )
     assert [other["vminfo"]["uuid"]] == guests(server, "node-1")
     assert 1 == node(server, "node-1")["vm_count"]
-
-
-def test_startup_scripts(server: Server) -> None:
-    def run(text: str, **options: object) -> dict[str, Any]:
-        instance = start(server, startup_script=script(text), script_monitoring=True, node_id="node-2", **options)
-        seen = until(server, instance, "Started", "Error")
-        return {**shown(server, instance), "seen": seen}
-
-    def told(instance: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(instance.get(key) for key in ("instance_state", "message", "startup_script"))
-
-    fine = run("echo out; echo err >&2; pwd")
-    vm = fine["vminfo"]["uuid"]
-    assert ("Started", None) == told(fine)[:2]
-    assert (0, False, "err\n") == tuple(fine["startup_script"][key] for key in ("return_code", "did_timeout", "stderr"))
-    assert ["out", vm, "guest"] == [
-        fine["startup_script"]["stdout"].split()[0],
-        *Path(fine["startup_script"]["stdout"].split()[1]).parts[-2:],
-    ]
-    ok(server, "DELETE", VM, {"id": fine["instance_id"]})
-    until(server, fine["instance_id"], "Terminated")
-    failed = {"return_code": 3, "did_timeout": False, "stdout": "", "stderr": ""}
-    stopped, kept, deleted = (run("exit 3", script_fail_handler=handler) for handler in (0, 1, 2))
-    for each, status in ((stopped, "stopped"), (kept, "running"), (deleted, None)):
-        assert ("Error", "startup script exit code 3", failed) == told(each)
-        assert status == each.get("vminfo", {}).get("status")
-        assert "Started" not in each["seen"]
-    assert sorted(each["vminfo"]["uuid"] for each in (stopped, kept)) == sorted(guests(server, "node-2"))
-    assert 1 == node(server, "node-2")["vm_count"]
-    ok(server, "DELETE", VM, {"id": kept["instance_id"]})
-    late = run("echo begun; sleep 60", script_timeout=1)
-    assert ("Error", "startup script exit code -1") == told(late)[:2]
-    assert (-1, True, "begun\n") == tuple(
-        late["startup_script"][key] for key in ("return_code", "did_timeout", "stdout")
-    )
-
-
-def test_instances_when_the_server_is_started_again(seeded: Path, tmp_path: Path) -> None:
-    data = Path(shutil.copytree(seeded, tmp_path / "data", symlinks=True))
-    with Server(data, nodes=1) as server:
-        one, two, three = ok(server, "POST", VM, {"vmid": ID, "count": 3})
-        until(server, two, "Started")
-        refused = start(server, startup_script=script("true"), priority=1)
-        assert "Scheduling" == state(server, three)
-        ok(server, "DELETE", VM, {"id": one})
-        until(server, one, "Terminated")
-        until(server, refused, "Error")
-        assert "--run-guests" in shown(server, refused)["message"]
-        until(server, three, "Started")
-        assert 2 == node(server, "node-1")["vm_count"]
-    metas = [json.loads((each / "meta.json").read_text()) for each in (data / "nodes/node-1/vm_lib").glob("*-*")]
-    assert ["stopped"] * 3 == [meta["status"] for meta in metas]
-    with Server(data, nodes=1) as server:
-        found = {instance: shown(server, instance) for instance in (one, two, three, refused)}
-        assert ["Terminated", "Stopped", "Stopped", "Error"] == [each["instance_state"] for each in found.values()]
-        assert ("stopped", "the VM was stopped together with the server") == (
-            found[two]["vminfo"]["status"],
-            found[two]["message"],
-        )
-        assert 0 == node(server, "node-1")["vm_count"]
-        again = start(server)
-        until(server, again, "Started")
-        ok(server, "DELETE", VM, {"id": two})
-        until(server, two, "Terminated")
-    with Server(data) as server:
-        assert ("Error", "the node node-1 is gone") == tuple(
-            shown(server, again)[key] for key in ("instance_state", "message")
-        )
 
 
 class Simulated:

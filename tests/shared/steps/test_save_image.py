@@ -2,11 +2,8 @@
 
 import pytest
 
-from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.errors import (
-    ConfirmationError,
-    FellShortError,
     NotFoundError,
     RefusedError,
     UnreachableError,
@@ -35,43 +32,6 @@ def versions(anka, name="sonoma"):
 
 def states(anka):
     return {each.name: each.state for each in anka.controller.instances.all()}
-
-
-def test_a_script_that_fails_cancels_and_then_it_is_saved_as_a_tag_and_the_other_as_a_template(faulty):
-    # the answer to the third request, the new template, is lost on the way
-    lost = '{match: "POST /api/v1/image", after: 2, times: 1, does: lose}'
-    world = faulty(f"http: [{lost}]", virtual_nodes=0, nodes=1, groups={}, run_guests=True)
-    anka = Anka(world.anka.context, tell=world.told.append)  # real guests take real time
-    one = start(anka, "one")
-    start(anka, "two")
-    with pytest.raises(FellShortError, match="Script execution failed; the instance runs on") as caught:
-        save(anka, instance="one", script="echo not clean; exit 1")
-    assert "its script said:\n  | not clean" == caught.value.hint
-    assert {"request-id", "tag", "id", "template"} == set(caught.value.outputs)
-    with pytest.raises(ConfirmationError, match=f"the instance one .{one}., which ends once it is saved"):
-        save(anka, None, instance="one")
-    assert ({"one": "Started", "two": "Started"}, 2) == (states(anka), len(versions(anka)))
-    done = save(anka, instance=one, script="echo saved > note", description="by a job")
-    assert ("done", "saved", ID, "sonoma", "v2", 2) == (
-        done.status,
-        *(done.outputs[key] for key in ("outcome", "id", "template", "tag", "version")),
-    )
-    assert ([("base", 0), ("v1", 1), ("v2", 2)], {"two": "Started"}) == (versions(anka), states(anka))
-    assert "by a job" == anka.registry.template("sonoma").newest.description
-    with pytest.raises(RefusedError, match=r"the tag exists: sonoma:v2 \(version 2\)"):
-        save(anka, instance="two")
-    with pytest.raises(RefusedError, match="the registry has a template named sonoma"):
-        save(anka, instance="two", new_template="sonoma")
-    assert "looking whether" not in world.warnings()
-    done = save(anka, instance="two", new_template="ventura", tag="v1")
-    assert "looking whether it was taken all the same" in world.warnings()
-    assert (0, "ventura", anka.registry.template("ventura").id) == tuple(
-        done.outputs[key] for key in ("version", "template", "id")
-    )
-    assert ({}, ["error", "done", "done"]) == (
-        states(anka),
-        [each.status for each in anka.controller.instances.images()],
-    )
 
 
 @pytest.mark.parametrize("status", ["failure", "cancelled", "UNSTABLE", "successful-ish", "unknown"])

@@ -5,7 +5,6 @@ import pytest
 from anka_ci.clock import Cancelled
 from anka_ci.desk import perform
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UnreachableError, UsageError
-from anka_ci.rules import lease
 from faulty import faulty
 
 __all__ = ["faulty"]
@@ -18,34 +17,6 @@ def start(anka, plan_only=False, **inputs):
 
 def states(anka):
     return [each.state for each in anka.controller.instances.all()]
-
-
-def test_real_guests_with_a_script_that_succeeds_and_one_that_fails(anka, tmp_path):
-    told = []
-    anka.tell = told.append
-    file = tmp_path / "setup.sh"
-    file.write_text("echo ready; pwd\n")
-    done = start(anka, node="node-1", name="one", owner="build-42", lease="1h", script_file=str(file), vcpu="2")
-    (shown,) = anka.controller.instances.all()
-    outputs = done.outputs
-    assert (shown.id, "one", "Started", "node-1", "127.0.0.1", "v1", 1) == tuple(
-        outputs[key] for key in ("instance-id", "name", "state", "node", "host", "tag", "version")
-    )
-    assert "ready" == outputs["script-output"].split()[0]
-    held = lease.read(shown.external_id)
-    assert (outputs["external-id"], "build-42", outputs["expires"], 2) == (
-        shown.external_id,
-        held.owner,
-        held.until,
-        shown.vm.cpu_cores,
-    )
-    assert 3500 < held.expiry - anka.clock.now() <= 3601
-    assert any("is Started on node-1" in event.text for event in told if hasattr(event, "text"))
-    with pytest.raises(FellShortError, match=r"startup script exit code 3; .* is kept\n") as caught:
-        start(anka, node="node-1", script="echo first; echo no such tool >&2; exit 3", on_failure="keep")
-    assert "\n  | first\n  | no such tool" in caught.value.hint
-    assert (True, False) == tuple(key in caught.value.outputs for key in ("external-id", "state"))
-    assert ["Started", "Error"] == states(anka)
 
 
 def test_a_plan_has_the_same_digest_at_any_time_and_starts_nothing(faulty):
