@@ -12,6 +12,7 @@ import ssl
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from anka_ci.auth import service_of, sessions, tls
 from anka_ci.errors import (
@@ -214,6 +215,8 @@ class Transport:
 
     def _unreachable(self, error: Exception, url: str) -> AnkaCiError:
         text = str(error)
+        if "connect to proxy" in text:
+            return self._without_proxy(text)
         if url.startswith(self.url) and (refused := refusal(self.url, self.found, self._anka, text)):
             return refused
         if "NameResolutionError" in text or "Name or service not known" in text or "nodename nor servname" in text:
@@ -232,6 +235,14 @@ class Transport:
             return UnreachableError(f"{self.what}: {self.url}: timed out", hint=hint, url=self.url)
         why = "it was closed without an answer" if "RemoteDisconnected" in text else _short(text)
         return UnreachableError(f"{self.what}: {self.url}: the connection broke: {why}", hint="try again", url=self.url)
+
+    def _without_proxy(self, text: str) -> UnreachableError:
+        proxy = urlsplit(self.proxy())
+        place = f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
+        known = {"NameResolutionError": "unknown host name", "refused": "connection refused", "imed out": "timed out"}
+        why = next((said for sign, said in known.items() if sign in text), _short(text))
+        hint = "check `proxy` or ANKA_CI_PROXY, and HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment"
+        return UnreachableError(f"{self.what}: {self.url}: the proxy {place}: {why}", hint=hint, url=self.url)
 
     def _body(self, asked: str, status: int, content: bytes) -> Any:
         envelope = Envelope.read(content)

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from anka_ci import process, settings
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock, SystemClock
-from anka_ci.errors import NotAuthorisedError, RefusedError, UsageError
+from anka_ci.errors import NotAuthorisedError, RefusedError, UnreachableError, UsageError
 from anka_ci.oci import Oci
 from anka_ci.server.app import Server
 from anka_ci.transport import Transport
@@ -86,6 +87,17 @@ def test_a_proxy_with_a_password_for_both_connections() -> None:
         anka = doors(url, ANKA_CI_PROXY=proxy.url.replace("http://", "http://me:p%40ss@"))
         for head in sent(url, proxy.asked, anka):
             assert (True, True) == (head.split()[1].startswith(url), basic in head.splitlines()), head
+
+
+@pytest.mark.parametrize("url", ["http://anka.example:8090", "https://anka.example:8090"])
+def test_a_proxy_that_does_not_answer_is_named_and_its_password_is_not(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    anka = doors(url, ANKA_CI_PROXY=f"http://me:hush@127.0.0.1:{port}")
+    with pytest.raises(UnreachableError, match=f"the proxy 127.0.0.1:{port}: connection refused") as caught:
+        Transport(url, anka, what="the controller").get("/x")
+    assert "ANKA_CI_PROXY" in caught.value.hint
+    assert "hush" not in str(caught.value)
 
 
 def test_the_environments_proxy_and_who_is_kept_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
