@@ -6,7 +6,7 @@ when that has succeeded, unless `script-monitor: false`; the script is shown in 
 
 When it does not come up, or the wait is interrupted or times out, the instance is ended unless `on-failure: keep`. When
 the controller's answer is lost, the instance is looked for and never started twice. The wait gives up when nothing
-moved for as long as the lease.
+moved for as long as the lease, ten minutes at least.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 RUNS = Runs.ANYWHERE
 READS = False
 EXAMPLE: Mapping[str, str] = {"template": "sonoma", "name": "example", "owner": "build-42"}
+
+QUIET = 600.0
+"""Seconds without a change after which a start is given up at the soonest: a node may have to pull the tag first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     keep = with_["on-failure"] == "keep"
     known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_), keep=keep)
     try:
-        found = instances.await_started(anka, id_, stall=float(str(with_["lease"])))
+        found = instances.await_started(anka, id_, stall=max(QUIET, float(str(with_["lease"]))))
         return build(Outputs, known | _told(found, anka))
     except AnkaCiError as error:
         said = f"{id_} is kept" if keep else instances.end_now(anka, id_)

@@ -74,7 +74,7 @@ def test_what_does_not_come_up_in_time_or_is_interrupted_is_ended(faulty):
         start(world.anka)
     with pytest.raises(FellShortError, match="no node had a place for it yet; the instance was ended"):
         start(world.doors(timeout=60))
-    with pytest.raises(FellShortError, match=r"nothing moved for 5m; it is Scheduling.*the instance was ended"):
+    with pytest.raises(FellShortError, match=r"nothing moved for 10m; it is Scheduling.*the instance was ended"):
         start(world.doors(), lease="5m")
     cancelled = Cancelled()
     told = []
