@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anka_ci.clock import ManualClock
@@ -119,6 +119,16 @@ FAULTS = st.lists(
 )
 
 
+# Two of the nodes hold it and are done at once; it is cancelled at the same moment, because of the third.
+@example(
+    faults=[],
+    actions=[
+        ("distribute", 0, 0, "all"),
+        ("distribute", 0, 1, "one"),
+        ("distribute", 70, 0, "all"),
+        ("cancel", 0, 2, "all"),
+    ],
+)
 @settings(max_examples=50, deadline=None)
 @given(faults=FAULTS, actions=ACTIONS)
 def test_looking_changes_nothing_and_a_restart_neither(faults: list[NodeFault], actions: list[tuple[Any, ...]]) -> None:

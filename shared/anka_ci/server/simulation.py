@@ -111,7 +111,7 @@ class Life:
         cancelled = self._ends.get(order.subject, FOREVER)
         if order.does == "place":
             self._placed[order.subject] = copy.key
-        if cancelled <= start:
+        if cancelled < start:
             return Part(
                 begun=(),
                 seconds=0,
