@@ -12,6 +12,7 @@ FLOORS = {
         "registry",
         "registry_view",
         "controller",
+        "devices",
         "instances",
         "node_groups",
         "api_keys",

@@ -1,4 +1,4 @@
-"""The controller door: nodes and distributions; instances, groups, keys and its registry have doors of their own.
+"""The controller door: nodes and distributions; instances, groups, devices, keys and its registry have their own doors.
 
 Every id that a caller gives may be a name; a failure raises and never becomes an empty list.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anka_ci.api_keys import ApiKeys
+from anka_ci.devices import Devices
 from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.instances import Instances
 from anka_ci.node_groups import NodeGroups
@@ -33,6 +34,7 @@ class Controller:
         self._rest = Transport(url, anka, what="the controller")
         self.instances = Instances(self._rest)
         self.node_groups = NodeGroups(self._rest)
+        self.devices = Devices(self._rest)
         self.registry = RegistryView(anka, url, self._rest)
         self.api_keys = ApiKeys(self._rest, "/api/v1/apikey", status="/api/v1/status")
 
@@ -53,12 +55,16 @@ class Controller:
     def nodes(self) -> list[Node]:
         """Every node, sorted by name."""
         # GET /api/v1/node
-        return sorted(_list(self._rest.get("/api/v1/node"), Node.read, "nodes"), key=lambda node: _natural(node.name))
+        with offered(self._rest, "list nodes"):
+            body = self._rest.get("/api/v1/node")
+        return sorted(_list(body, Node.read, "nodes"), key=lambda node: _natural(node.name))
 
     def groups(self) -> list[Group]:
         """Every node group, sorted by name. Node groups are an Enterprise feature; without it Anka refuses."""
         # GET /api/v1/group
-        return sorted(_list(self._rest.get("/api/v1/group"), Group.read, "groups"), key=lambda group: group.name)
+        with offered(self._rest, "list node groups", hint="node groups need Anka Build Cloud Enterprise"):
+            body = self._rest.get("/api/v1/group")
+        return sorted(_list(body, Group.read, "groups"), key=lambda group: group.name)
 
     def node(self, name_or_id: str) -> Node:
         """A node by exact id, then by exact name."""
@@ -90,7 +96,8 @@ class Controller:
             body["group_id"] = group_id
         if permission_group:
             body["group"] = permission_group
-        found = self._rest.post("/api/v1/registry/vm/distribute", body)
+        with offered(self._rest, "distribute templates"):
+            found = self._rest.post("/api/v1/registry/vm/distribute", body)
         request_id = found.get("request_id") if isinstance(found, dict) else None
         if not isinstance(request_id, str) or not request_id:
             raise UnreachableError(

@@ -145,3 +145,61 @@ def test_the_architecture_of_a_template_and_the_update_of_agents(fleet: Anka) ->
         fleet.registry.set_arch(template, "ppc")
     assert "amd64" == fleet.registry.by_id(ID).arch
     fleet.controller.update_agents()
+
+
+def test_devices_and_statistics(fleet: Anka) -> None:
+    door = fleet.controller.devices
+    assert ({}, [], []) == (door.usb(), door.vlans(), door.mac_addresses(count=5))
+    assert {"average_queue_time", "tasks_per_second"} <= door.statistics().keys()
+
+
+@pytest.mark.parametrize(
+    ("script", "call", "expected", "path"),
+    [
+        (
+            ok({"phone": {"available": 3, "busy": 1}}),
+            lambda anka: anka.controller.devices.usb()["phone"],
+            (3, 1),
+            "/api/v1/usb",
+        ),
+        (ok(["12", 55]), lambda anka: anka.controller.devices.vlans(), ["12", "55"], "/api/v1/vlan"),
+        (
+            ok(["52:54:00:00:00:01"]),
+            lambda anka: anka.controller.devices.mac_addresses(count=1, in_use=True),
+            ["52:54:00:00:00:01"],
+            "/api/v1/macaddr?count=1&in_use=true",
+        ),
+    ],
+)
+def test_devices_as_they_are_documented(
+    script: bytes, call: Callable[[Anka], Any], expected: object, path: str
+) -> None:
+    found, requests = asked(script, call=call)
+    assert (expected, [f"GET {path}"]) == (found, requests)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda anka: anka.controller.devices.usb(),
+        lambda anka: anka.controller.devices.vlans(),
+        lambda anka: anka.controller.devices.statistics(),
+    ],
+)
+def test_devices_that_are_not_what_they_should_be(call: Callable[[Anka], Any]) -> None:
+    assert isinstance(asked(ok("neither"), call=call)[0], UnreachableError)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda anka: anka.controller.nodes(), "list nodes"),
+        (lambda anka: anka.controller.groups(), "list node groups"),
+        (lambda anka: anka.controller.devices.usb(), "list USB devices"),
+        (lambda anka: anka.controller.distribute(template_id="t", tag="v", version=0), "distribute templates"),
+    ],
+)
+def test_what_a_controller_lacks_is_said_with_its_release_and_licence(call: Callable[[Anka], Any], what: str) -> None:
+    found, _ = asked(PLAIN_404, ok(STATUS), call=call)
+    assert isinstance(found, RefusedError)
+    assert f"this controller cannot {what} (" in found.message
