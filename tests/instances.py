@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import base64
-import http.client
-import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from anka_ci.clock import SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
+from raw import ok
 
 VM = "/api/v1/vm"
-
-
-def ask(server: Server, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-    """One raw request, with the Content-Type that curl and AA send."""
-    address = urlsplit(server.controller_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
-    try:
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/x-www-form-urlencoded"})
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-    finally:
-        connection.close()
-
-
-def ok(server: Server, method: str, path: str, body: object = None) -> Any:
-    status, found = ask(server, method, path, body)
-    assert (200, "OK", "") == (status, found["status"], found["message"])
-    return found.get("body")
 
 
 def start(server: Server, **options: object) -> str:

@@ -15,7 +15,8 @@ import pytest
 from anka_ci.clock import SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from instances import VM, ask, guests, node, ok, restart, script, shown, start, state, until
+from instances import VM, guests, node, restart, script, shown, start, state, until
+from raw import ask, ok
 
 
 def test_a_distribution_holds_up_no_instance_of_its_node(seeded: Path, tmp_path: Path) -> None:

@@ -10,12 +10,7 @@ from anka_ci.clock import SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
 from instances import script, start, until
-
-
-def ok(server: Server, method: str, path: str, body: object = None) -> Any:
-    found = requests.request(method, f"{server.controller_url}/api/v1{path}", json=body, timeout=10)
-    assert (200, "OK") == (found.status_code, found.json()["status"]), found.text
-    return found.json().get("body")
+from raw import ok
 
 
 def refused(server: Server, body: object) -> str:
@@ -32,10 +27,10 @@ def begun(server: Server, **options: object) -> str:
 
 def saved(server: Server, instance: str, **options: object) -> dict[str, Any]:
     """Save, wait, and show the request as it ended."""
-    request = ok(server, "POST", "/image", {"id": instance, **options})["request_id"]
+    request = ok(server, "POST", "/api/v1/image", {"id": instance, **options})["request_id"]
     clock = SystemClock()
     end = clock.monotonic() + 90
-    while (found := ok(server, "GET", f"/image?id={request}"))["status"] == "pending":
+    while (found := ok(server, "GET", f"/api/v1/image?id={request}"))["status"] == "pending":
         assert clock.monotonic() < end
         clock.sleep(0.05)
     return dict(found)
@@ -43,7 +38,7 @@ def saved(server: Server, instance: str, **options: object) -> dict[str, Any]:
 
 def versions(server: Server) -> dict[str, int]:
     """The template's tags, and how many layers each needs."""
-    found = ok(server, "GET", f"/registry/vm?id={ID}")["versions"]
+    found = ok(server, "GET", f"/api/v1/registry/vm?id={ID}")["versions"]
     return {each["tag"]: len(each["images"]) for each in found}
 
 
@@ -64,9 +59,9 @@ def test_save_images(server: Server) -> None:
     found = saved(server, instance, tag="v2", new_template_name="sonoma")  # a name that is taken
     assert ("error", None) == (found["status"], found["script_result"])
     assert "sonoma" in found["error"]["Message"]
-    vm = ok(server, "GET", f"/vm?id={instance}")
+    vm = ok(server, "GET", f"/api/v1/vm?id={instance}")
     assert ("Started", "running") == (vm["instance_state"], vm["vminfo"]["status"])
-    assert ["sonoma"] == [row["name"] for row in ok(server, "GET", "/registry/vm")]
+    assert ["sonoma"] == [row["name"] for row in ok(server, "GET", "/api/v1/registry/vm")]
 
     options = {
         "description": "made",
@@ -82,9 +77,9 @@ def test_save_images(server: Server) -> None:
         asked[key] for key in ("InstanceID", "TemplateID", "Tag", "DoSuspendTest", "NodeID")
     )
     assert {"base": 2, "v1": 3, "v2": 4} == versions(server)
-    assert [] == ok(server, "GET", "/vm")
+    assert [] == ok(server, "GET", "/api/v1/vm")
     assert [ID] == [each.name for each in (server.data / "nodes/node-1/vm_lib").glob("*-*")]
-    assert ["error", "error", "done"] == [request["status"] for request in ok(server, "GET", "/image")]
+    assert ["error", "error", "done"] == [request["status"] for request in ok(server, "GET", "/api/v1/image")]
 
     again = begun(server, tag="v1")
     found = saved(server, again, tag="v1", target_vm_id=ID, revert_before_push=True, revert_tag="v1", suspend=False)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
-
-
-def ask(server: Server, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-    address = urlsplit(server.controller_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body))
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
-    finally:
-        connection.close()
-
-
-def ok(server: Server, method: str, path: str, body: object = None) -> Any:
-    status, found = ask(server, method, path, body)
-    assert (200, "OK", "") == (status, found["status"], found["message"])
-    return found.get("body")
+from raw import ask, ok
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from instances import VM, ask, guests, node, ok, restart, shown, start, state, until
+from instances import VM, guests, node, restart, shown, start, state, until
+from raw import ask, ok
 
 
 def test_the_whole_life_of_two_instances(server: Server) -> None:

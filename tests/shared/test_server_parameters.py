@@ -42,6 +42,11 @@ def fitting(parameter: Parameter) -> Any:
 def cases(call: Call, parameter: Parameter) -> list[tuple[Any, str]]:
     """Values, and how the refusal of each begins."""
     found = [(value, f"{parameter.name} ") for value in WRONG[parameter.type]]
+    if parameter.type in ("text", "texts"):
+        long = "x" * (parameter.longest + 1)
+        found.append((long, f"{parameter.name} has {len(long)} characters"))
+    if parameter.type == "texts":
+        found.append((["x", long], f"{parameter.name} has {len(long)} characters"))
     if parameter.choices:
         found.append(("nonsense", f"{parameter.name} 'nonsense' has to be "))
     if parameter.type == "number":

@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -52,7 +53,7 @@ class Session:
         return False
 
 
-class Renewed(Session):
+class Renewed(Session, ABC):
     """A session that ends. Several threads may use it; one of them makes it, the others wait for that."""
 
     def __init__(self, clock: Clock) -> None:
@@ -83,9 +84,9 @@ class Renewed(Session):
             proven, self._value = self._proven, None
             return proven
 
+    @abstractmethod
     def _make(self, ask: Ask) -> tuple[str, float]:
         """A new value, and how many seconds it lives."""
-        raise NotImplementedError
 
 
 class Tap(Renewed):

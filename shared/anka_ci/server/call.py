@@ -27,6 +27,10 @@ EMPTY = "EMPTY"
 Type = Literal["text", "number", "flag", "texts", "object", "objects"]
 Place = Literal["query", "body", "both"]
 MOST = 999_999_999
+LONGEST = 4096
+"""Characters of a text, such as a name, an id or a key; what is meant to be long says so."""
+LONG = 1 << 20
+"""Characters of a script or of a log."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Parameter:
 
     ``place`` is where it is documented to be; the server reads it from query and body alike. ``form`` is the schema's
     ``format`` of a text, such as ``template-id``. A number lies between ``least`` and ``most``, and may be a text, as
-    a flag may; ``texts`` may be one text. A required one that is missing, null or empty is refused.
+    a flag may; ``texts`` may be one text; a text has ``longest`` characters at most. A required one that is missing,
+    null or empty is refused.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Parameter:
     form: str = ""
     least: int = 0
     most: int = MOST
+    longest: int = LONGEST
 
     def read(self, given: Parameters) -> Any:
         """The value, checked; None when it was not given. ``RefusedError`` for a value that cannot be."""
@@ -85,6 +91,8 @@ class Parameter:
             found_texts = [value] if isinstance(value, str) else value
             if not isinstance(found_texts, list) or not all(isinstance(item, str) and item for item in found_texts):
                 raise RefusedError(f"{self.name} has to be a list of texts")
+            for item in found_texts:
+                self._check_length(item)
             return found_texts
         if self.type == "object" and not isinstance(value, dict):
             raise RefusedError(f"{self.name} has to be an object")
@@ -92,16 +100,24 @@ class Parameter:
             raise RefusedError(f"{self.name} has to be a list of objects")
         if self.type == "text" and not isinstance(value, str):
             raise RefusedError(f"{self.name} has to be a text")
+        if self.type == "text":
+            self._check_length(value)
         if self.choices and value not in self.choices:
             raise RefusedError(f"{self.name} {shown!r} has to be {' or '.join(self.choices)}")
         return value
 
+    def _check_length(self, text: str) -> None:
+        if len(text) > self.longest:
+            raise RefusedError(f"{self.name} has {len(text)} characters; {self.longest} are the most")
+
     @property
     def schema(self) -> Schema:
         """What a well-behaved client sends."""
-        text: Schema = schema.one_of(*self.choices) if self.choices else schema.TEXT
+        # In a query the address as a whole has a limit before a text has.
+        limit = {"maxLength": self.longest} if self.place == "body" else {}
+        text: Schema = schema.one_of(*self.choices) if self.choices else {**schema.TEXT, **limit}
         if self.form:
-            text = {"type": "string", "minLength": 1, "format": self.form}
+            text = {"type": "string", "minLength": 1, **limit, "format": self.form}
         return {
             "text": text,
             "number": {"type": "integer", "minimum": self.least, "maximum": self.most},

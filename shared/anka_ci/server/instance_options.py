@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from anka_ci.errors import RefusedError
-from anka_ci.server.call import Parameter, Parameters
+from anka_ci.server.call import LONG, Parameter, Parameters
 from anka_ci.server.record import DELETE
 from anka_ci.wire import values
 from anka_ci.wire.instance import PortRule
@@ -44,7 +44,13 @@ START = (
         least=1,
         most=10_000,
     ),
-    Parameter("startup_script", "Script that a shell in the guest is fed with, as base64.", place="body", form="byte"),
+    Parameter(
+        "startup_script",
+        "Script that a shell in the guest is fed with, as base64.",
+        place="body",
+        form="byte",
+        longest=LONG,
+    ),
     Parameter("startup_script_condition", "0: when the network is up; 1: at boot.", "number", "body", most=1),
     Parameter("script_monitoring", "Whether it is started only when the script has succeeded.", "flag", "body"),
     Parameter("script_timeout", "Seconds after which a monitored script has failed.", "number", "body", least=1),
@@ -88,7 +94,7 @@ SAVE = (
     Parameter("new_template_name", "Name of a template to be made.", place="body", form="name"),
     Parameter("description", "What the version is for.", place="body"),
     Parameter("suspend", "Whether the VM is suspended, not stopped.", "flag", "body"),
-    Parameter("script", "Script that runs in the guest before, as base64.", place="body", form="byte"),
+    Parameter("script", "Script that runs in the guest before, as base64.", place="body", form="byte", longest=LONG),
     Parameter("revert_before_push", "Whether the target is reverted before.", "flag", "body"),
     Parameter("revert_tag", "Tag to revert; the newest when left out. One that is not there is skipped.", place="body"),
     Parameter("do_suspend_sanity_test", "Whether suspending is tried before; it always works here.", "flag", "body"),

@@ -269,6 +269,7 @@ def _pair(given: object) -> tuple[bytes, str | None]:
 
 def _public(given: object) -> RSAPublicKey:
     """PKIX in DER as one line of base64, or the same as PEM."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -276,7 +277,7 @@ def _public(given: object) -> RSAPublicKey:
     body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
     try:
         found = serialization.load_der_public_key(decoded64(body) or b"")
-    except Exception:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         found = None
     if not isinstance(found, RSAPublicKey) or not BITS <= found.key_size <= 8 * BITS:
         raise RefusedError(f"publicKey has to be base64 of an RSA key of {BITS} bits or more, in PKIX form")

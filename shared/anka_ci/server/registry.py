@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
-from anka_ci.server.call import EMPTY, Call, Parameter, Parameters, Told
+from anka_ci.server.call import EMPTY, LONG, Call, Parameter, Parameters, Told
 from anka_ci.wire import schema
 from anka_ci.wire.server_status import Disk, ServerStatus
 from anka_ci.wire.template import Template
@@ -139,7 +139,7 @@ _C, _R = "/api/v1/registry", "/registry"
 SHOWN = (MAYBE_ID, INFO, TAG, VERSION)
 API = Parameter("apiVer", "The registry's list that it is made of; v1 tells id and name only.", choices=("v1", "v2"))
 LINE = tuple(
-    Parameter(name, text, place="body")
+    Parameter(name, text, place="body", longest=LONG)
     for name, text in (
         ("machine_name", "Name of the machine."),
         ("service", "Who says it."),
