@@ -5,6 +5,7 @@ The only reader of the environment in this room, and the only place that catches
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import pwd
@@ -14,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from anka_ci.clock import Cancelled
+from anka_ci.clock import Cancelled, Clock
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError
 from anka_ci.standin import life, local
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.library import Library
 from anka_ci.standin.output import Failure, Reply, Voice
+from anka_ci.standin.persona import persona
 from anka_ci.standin.remotes import Kept, Remotes
 
 
@@ -61,7 +63,12 @@ def home(environment: Mapping[str, str]) -> Path:
     return person / ".local" / "share" / "anka"
 
 
-def main(argv: Sequence[str], environment: Mapping[str, str], cancelled: Cancelled | None = None) -> int:
+def main(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    cancelled: Cancelled | None = None,
+    clock: Clock | None = None,
+) -> int:
     """Run one command; its exit code."""
     words, flags = list(argv), set()
     while words and words[0] in GLOBAL_FLAGS:
@@ -70,23 +77,12 @@ def main(argv: Sequence[str], environment: Mapping[str, str], cancelled: Cancell
         "",
         "0",
     )
-    generation = 2 if environment.get("ANKA_STANDIN_GENERATION") == "2" else 3
-    voice = Voice(machine=machine, steps=environment.get("ANKA_PROGRESS") == "1", generation=generation)
+    voice = Voice(machine=machine, steps=environment.get("ANKA_PROGRESS") == "1")
     place = home(environment)
-    desk = Desk(
-        library=Library(
-            Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib"),
-            Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib"),
-        ),
-        remotes=Remotes(place),
-        config=Kept(place / "config.json"),
-        home=place,
-        environment=environment,
-        cancelled=cancelled if cancelled is not None else Cancelled(),
-        voice=voice,
-    )
     try:
-        return voice.answer(_run(desk, words))
+        voice = dataclasses.replace(voice, persona=persona(environment.get("ANKA_STANDIN_GENERATION", "")))
+        cancelled = Cancelled() if cancelled is None else cancelled
+        return voice.answer(_run(_desk(voice, place, environment, cancelled, clock), words))
     except AnkaCiError as error:
         return voice.fail(error)
     except OSError as error:
@@ -94,6 +90,20 @@ def main(argv: Sequence[str], environment: Mapping[str, str], cancelled: Cancell
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = f"make room below {place}; what was half done is not visible" if full else ""
         return voice.fail(Failure(f"{where}{error.strerror or error}", hint=hint))
+
+
+def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: Cancelled, clock: Clock | None) -> Desk:
+    vms = Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib")
+    images = Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib")
+    return Desk(
+        library=Library(vms, images, clock),
+        remotes=Remotes(place),
+        config=Kept(place / "config.json"),
+        home=place,
+        environment=environment,
+        cancelled=cancelled,
+        voice=voice,
+    )
 
 
 def _run(desk: Desk, words: list[str]) -> Reply:

@@ -15,15 +15,13 @@ from anka_ci.standin.stored import Machine, Stored, with_top
 from anka_ci.standin.words import exactly, options, parse
 from anka_ci.wire.values import emit_time
 
-VERSIONS = {2: ("2.5.7", "148"), 3: ("3.8.5", "211")}
-"""The release that is played, and its build."""
 PRODUCT = "Anka Build Stand-in"
 
 
 def version(desk: Desk, words: list[str]) -> Reply:
-    number, build = VERSIONS[desk.voice.generation]
-    body = {"product": PRODUCT, "version": number, "build": build, "host_arch": desk.arch}
-    return Reply(body=body, text=f"{PRODUCT} version {number} (build {build})")
+    played = desk.voice.persona
+    body = {"product": PRODUCT, "version": played.version, "build": played.build, "host_arch": desk.arch}
+    return Reply(body=body, text=f"{PRODUCT} version {played.version} (build {played.build})")
 
 
 def license(desk: Desk, words: list[str]) -> Reply:

@@ -14,6 +14,7 @@ from typing import Any
 
 from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, UnreachableError
+from anka_ci.standin.persona import DEFAULT, Persona
 
 NOT_FOUND, EXISTS, NO_REGISTRY, FAILED, INTERRUPTED = 3, 18, 30, 1, 130
 _EXCEPTIONS = {
@@ -45,11 +46,16 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How to speak: ``machine`` in envelopes, ``steps`` with progress on stderr all the same, ``generation`` 2 or 3."""
+    """How to speak: ``machine`` in envelopes, ``steps`` with progress on stderr all the same, as ``persona`` does."""
 
     machine: bool = False
     steps: bool = False
-    generation: int = 3
+    persona: Persona = DEFAULT
+
+    @property
+    def generation(self) -> int:
+        """2 or 3."""
+        return self.persona.generation
 
     def answer(self, reply: Reply) -> int:
         """Print a reply; the exit code."""

@@ -1,0 +1,63 @@
+"""Every row of the golden table against the stand-in: exit code, stdout and stderr to the last byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from anka_ci.clock import ManualClock
+from anka_ci.server.app import Server
+from conftest import plain_env
+from shared.standin.golden import START, Scene, Stage, scenes, shown
+
+Usage = namedtuple("Usage", "total used free")
+TABLE = list(scenes())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a sample of a few KiB, made at the beginning of every scene."""
+    data = tmp_path_factory.mktemp("small") / "data"
+    with Server(data, sample=True, sample_bytes=16 << 10, clock=ManualClock(START)):
+        pass
+    return data
+
+
+@pytest.mark.parametrize("scene", TABLE, ids=[f"{scene.file}: {scene.title}" for scene in TABLE])
+def test_every_row(
+    scene: Scene,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(500 << 30, 400 << 30, 100 << 30))
+    data = tmp_path / "data"
+    shutil.copytree(small, data, symlinks=True)
+    clock = ManualClock(START)
+    wrong = []
+    with Server(data, clock=clock) as server:
+        stage = Stage(tmp_path, server.registry_url, plain_env(tmp_path), capsys, clock)
+        for words in scene.given:
+            stage.prepare(words)
+        for row in scene.rows:
+            for persona in row.personas:
+                found = stage.call(row, persona)
+                if found != (row.code, row.out, row.err):
+                    wrong.append(f"{row.place}: anka {row.words} ({persona}) gave\n{shown(*found)}")
+    assert not wrong, "\n\n".join(wrong)
+
+
+def test_what_is_machine_readable_is_one_line_without_an_end() -> None:
+    """The table holds what its readers need: one JSON object, nothing else on either stream."""
+    rows = [row for scene in TABLE for row in scene.rows if row.words.startswith(("-j ", "--machine-readable "))]
+    assert rows
+    for row in rows:
+        assert ("", False) == (row.err, "\n" in row.out), row.place
+        found = json.loads(row.out)
+        assert {"status", "body", "message", "code"} <= set(found), row.place
+        assert (row.code, row.code == 0) == (found["code"], found["status"] == "OK"), row.place
