@@ -14,7 +14,10 @@ from anka_ci.wire import values
 
 @dataclass(frozen=True, kw_only=True)
 class Vm:
-    """A local VM. ``tag`` is the current local tag, empty when untagged; ``image_size`` in bytes on disk."""
+    """A local VM. ``tag`` is the current local tag, empty when untagged; ``image_size`` in bytes on disk.
+
+    ``accessed`` is when it was last used, in Unix seconds; None where it is not told (before 3.1).
+    """
 
     id: str
     name: str
@@ -22,6 +25,11 @@ class Vm:
     status: str = ""
     arch: str = ""
     image_size: int | None = None
+    accessed: float | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
 
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> Vm:
@@ -33,6 +41,7 @@ class Vm:
             status=values.text(obj, "status"),
             arch=arch if isinstance(arch, str) else {1: "amd64", 2: "arm64"}.get(arch or 0, ""),
             image_size=values.integer(obj, "image_size"),
+            accessed=values.read_time(obj.get("access_date")),
         )
 
 

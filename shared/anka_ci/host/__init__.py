@@ -1,0 +1,68 @@
+"""The host door: the local ``anka`` command.
+
+Passes the registry on every call and never relies on the Mac's default. Looks only at an envelope's ``status``,
+``code``, ``message`` and ``body``; what those hold per release is in Anka's command-line reference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anka_ci.host import finding
+from anka_ci.host.finding import PLACES
+from anka_ci.host.remotes import Remotes
+from anka_ci.host.transfers import Transfers
+from anka_ci.host.vms import Vms
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+
+__all__ = ["PLACES", "Host"]
+
+
+class Host(Vms, Transfers, Remotes):
+    """The VMs of this host and user. Errors carry the command's own words."""
+
+    @classmethod
+    def open(cls, anka: Anka) -> Host:
+        """The context's command, or the ``anka`` found on the PATH or where its package puts it."""
+        return cls(anka, anka.context.anka or finding.command())
+
+    def version(self) -> dict[str, Any]:
+        """What ``anka version`` tells: ``product``, ``version``, ``build``; asked once."""
+        return self._told()
+
+    def arch(self) -> str | None:
+        """``arm64`` or ``amd64``; None where it cannot be told."""
+        told = self.version().get("host_arch")
+        if isinstance(told, str):
+            return told
+        if sys.platform == "darwin":
+            return {"x86_64": "amd64"}.get(platform.machine(), platform.machine())
+        return None
+
+    def license(self) -> dict[str, Any]:
+        """What ``anka license show`` tells of this host's licence: ``status``, ``license_type``, ``expires``."""
+        return self._mapping(["license", "show"])
+
+    def library(self) -> Path | None:
+        """The folder of this user's disk layers (root and each user have their own); None where it is not told."""
+        done = self._plain(["config", "img_lib_dir"])  # prints the bare path, spaces and a last slash included
+        told = done.stdout.strip().splitlines()
+        return Path(told[-1].strip()) if done.status == 0 and told and told[-1].strip().startswith("/") else None
+
+    def free(self) -> int | None:
+        """Free bytes of the disk that holds the layers; None where the library is not told or may not be looked at."""
+        library = self.library()
+        for place in (library, *library.parents) if library else ():
+            with contextlib.suppress(FileNotFoundError):  # it is made with the first VM
+                try:
+                    return shutil.disk_usage(place).free
+                except PermissionError:
+                    return None
+        return None

@@ -1,0 +1,49 @@
+"""What moves between this host and a registry: the size of a pull, pull and push.
+
+Names the registry, and how to sign in to it, on every call.
+"""
+
+from __future__ import annotations
+
+from anka_ci.auth import SignIn, files
+from anka_ci.host import answers
+from anka_ci.host.asking import Asking
+from anka_ci.wire.vm import DownloadSize, Moved
+
+
+class Transfers(Asking):
+    """Templates on their way; ``registry_url`` is never the Mac's default."""
+
+    def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
+        """What a pull of the tag would download onto this host; 0 when it is here already."""
+        with files.handed(self._found) as signed:
+            words = self._words.size(template, tag, registry_url, signed.options)
+            return DownloadSize.read(self._mapping(words, signed.variables, sought=template))
+
+    def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
+        """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
+        with files.handed(SignIn() if local else self._found) as signed:
+            if local:
+                words = self._words.checkout(template, tag, shrink=shrink)
+            else:
+                before = self._words.registry(registry_url, signed.options)
+                words = self._words.pull(template, tag, shrink=shrink, before=before)
+            body = self._body(words, signed.variables, sought=template, subject=tag)
+        return answers.moved(body, "bytes_received")
+
+    def push(
+        self,
+        vm: str,
+        tag: str,
+        *,
+        registry_url: str,
+        description: str = "",
+        onto: str | None = None,
+        force: bool = False,
+    ) -> Moved:
+        """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag."""
+        with files.handed(self._found) as signed:
+            before = self._words.registry(registry_url, signed.options)
+            words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)
+            body = self._body(words, signed.variables, sought=vm, subject=tag)
+        return answers.moved(body, "bytes_sent")

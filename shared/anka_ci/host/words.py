@@ -1,0 +1,113 @@
+"""The words of every operation, in the spelling of the release that has to understand them.
+
+Runs nothing. Source: the help texts of 2.0 to 3.9 in Anka's command-line reference; where several spellings work, the
+one that most releases share is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anka_ci.errors import RefusedError
+from anka_ci.host.release import Release
+
+
+class Words:
+    """The argument lists for one release, without the command itself and without ``--machine-readable``."""
+
+    def __init__(self, release: Release) -> None:
+        self._release = release
+
+    def _lacks(self, what: str, hint: str) -> RefusedError:
+        return RefusedError(f"the anka of this host ({self._release}) has no {what}", hint=hint)
+
+    # the registry
+
+    def registry(self, url: str = "", options: Sequence[str] = ()) -> list[str]:
+        """``registry`` with what stands before its sub-command; before 3.0 a URL is only taken as a path."""
+        if not url:
+            return ["registry", *options]
+        return ["registry", "--remote" if self._release.since(3) else "--registry-path", url, *options]
+
+    def size(self, template: str, tag: str, url: str, options: Sequence[str]) -> list[str]:
+        """The size check; from 3.0 on it is an option of the top-level pull, which takes a bare URL and no options.
+
+        With options that only ``registry`` takes (a certificate) it stays a sub-command there.
+        """
+        if self._release.since(3) and "--cert" not in options:
+            return ["pull", "--check-download-size", "--tag", tag, template, url]
+        return [*self.registry(url, options), "check-download-size", "--tag", tag, template]
+
+    def pull(self, template: str, tag: str, *, shrink: bool, before: Sequence[str]) -> list[str]:
+        return [*before, "pull", "--tag", tag, *(["--shrink"] if shrink else []), template]
+
+    def checkout(self, vm: str, tag: str | None, *, shrink: bool = False) -> list[str]:
+        """A pull that asks no network: the tag becomes what the VM is."""
+        named = ["--tag", tag] if tag else []
+        return ["registry", "pull", *named, "--local", *(["--shrink"] if shrink else []), vm]
+
+    def push(
+        self, vm: str, tag: str, *, description: str, onto: str | None, force: bool, before: Sequence[str]
+    ) -> list[str]:
+        options = ["--description", description] if description else []
+        options += ["--remote-vm", onto] if onto else []
+        if force and not self._release.since(2, 3):
+            raise self._lacks("push --force", "revert the tag in the registry first, and choose another one here")
+        options += ["--force"] if force else []
+        return [*before, "push", "--tag", tag, *options, vm]
+
+    def remotes(self) -> list[str]:
+        """The registries that are configured. 3.9 has ``--list``, and still knows the old name."""
+        return ["registry", "--list"] if self._release.since(3, 9) else ["registry", "list-repos"]
+
+    def remotes_before(self) -> list[str]:
+        """The name that all releases have had for it."""
+        return ["registry", "list-repos"]
+
+    def add_remote(self, name: str, url: str, *, force: bool, options: Sequence[str]) -> list[str]:
+        """Before 3.0 the registry is not asked whether it is there, so there is nothing to force."""
+        return ["registry", *options, "add", *(["--force"] if force and self._release.since(3) else []), name, url]
+
+    def choose_remote(self, name: str) -> list[str]:
+        return ["registry", "set", name]
+
+    def forget_remote(self, name: str) -> list[str]:
+        """``delete`` until 3.1, ``remove`` from 3.2 on."""
+        return ["registry", "remove" if self._release.since(3, 2) else "delete", name]
+
+    # the VMs
+
+    def tags(self, vm: str) -> list[str]:
+        return ["show", vm, "tag" if self._release.since(3) else "tags"]
+
+    def disk(self, vm: str, tag: str) -> list[str]:
+        return ["show", vm, "--tag", tag, "disk"]
+
+    def clone(self, source: str, name: str, *, tag: str | None, copy: bool) -> list[str]:
+        if tag and not self._release.since(3):
+            raise self._lacks("clone of a tag", "check the tag out first, and clone the VM")
+        return ["clone", *(["--copy"] if copy else []), *(["--tag", tag] if tag else []), source, name]
+
+    def stop(self, vm: str, *, force: bool) -> list[str]:
+        return ["stop", *(["--force"] if force else []), vm]
+
+    def run(
+        self, vm: str, argv: Sequence[str], *, folder: str | None, env_file: str | None, wait_network: bool
+    ) -> list[str]:
+        """A command in the guest. Before 3.0 the current folder would be mounted into it."""
+        options = [] if self._release.since(3) else ["--no-volume"]
+        options += ["--wait-network"] if wait_network else []
+        options += ["-w", folder] if folder else []
+        options += ["--env-file", env_file] if env_file else []
+        return ["run", *options, vm, *argv]
+
+    def delete(self, vm: str) -> list[str]:
+        return ["delete", "--yes", vm]
+
+    def delete_tag(self, vm: str, tag: str) -> list[str]:
+        """An option from 2.5 on; before that ``VM:TAG``, since 2.3.1."""
+        if not self._release.since(2, 3):
+            raise self._lacks("way to delete a local tag", "pull another tag with shrink, or delete the VM")
+        return (
+            ["delete", "--yes", "--tag", tag, vm] if self._release.since(2, 5) else ["delete", "--yes", f"{vm}:{tag}"]
+        )
