@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "shared" / "anka_ci"
 FLOORS = {
     0: {"errors", "secret", "inputs", "plan", "result", "wire", "document", "process", "clock", "flush"},
-    1: {"transport", "auth", "connection", "oci", "reach"}
+    1: {"transport", "auth", "oci", "reach"}
     | {
         "registry",
         "registry_view",

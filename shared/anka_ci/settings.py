@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anka_ci.auth import REGISTRY, SignIn, gather
+from anka_ci.auth import API_KEY, OIDC, REGISTRY, TOKEN, SignIn, gather
 from anka_ci.auth.gather import Given
 from anka_ci.errors import UsageError, suggestion
 from anka_ci.inputs import SharedInputs, duration
+from anka_ci.wire.address import Address, is_oci
 
 if TYPE_CHECKING:
     from anka_ci.document import Node, Place
@@ -35,7 +36,10 @@ KEYS = {
 """What a context in the settings file may hold, beside what says how to sign in."""
 SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
     f"{key}-{place}"
-    for key in ("token", "certificate", "key", "passphrase", "api-key", "client-secret", "headers")
+    for key in (
+        *("token", "certificate", "key", "passphrase", "api-key", "client-secret"),
+        *("user", "auth-token", "headers"),
+    )
     for place in ("env", "file")
 }
 """How to sign in: a secret has no place in a file that people share, so the file says only where it is."""
@@ -57,7 +61,7 @@ class Context(SignIn):
 
     ``anka`` is the command as an argument list, empty: the ``anka`` on the PATH. ``protected`` asks for a confirmation
     for every write; ``tag_pattern`` is a regular expression that a new tag has to match as a whole. ``timeout`` in
-    seconds.
+    seconds. ``docker_config`` is the file that ``docker login`` writes, for OCI registries.
     """
 
     name: str = ""
@@ -68,10 +72,18 @@ class Context(SignIn):
     tag_pattern: str | None = None
     anka: tuple[str, ...] = ()
     timeout: float | None = None
+    docker_config: str | None = None
 
     def of(self, service: str) -> SignIn:
-        """How a service (``auth.CONTROLLER``, ``auth.REGISTRY``) is signed in to."""
-        return self.registry_sign_in if service == REGISTRY and self.registry_sign_in is not None else self
+        """How a service (``auth.CONTROLLER``, ``auth.REGISTRY``) is signed in to.
+
+        An OCI registry is somebody else's: it never gets what the controller is told.
+        """
+        if service == REGISTRY and self.registry_sign_in is not None:
+            return self.registry_sign_in
+        if service == REGISTRY and self.controller_url is not None and any(map(is_oci, self.registry_urls)):
+            return SignIn(ca=self.ca, proxy=self.proxy, verify=self.verify)
+        return self
 
 
 def path(env: Mapping[str, str]) -> Path:
@@ -97,17 +109,39 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
     urls = [registry] if registry else found.registry_urls
     layers = [_from_inputs(shared), gather.environment(env, PREFIX), kept]
     signed = gather.sign_in(layers)
-    return Context(
+    kinds = {is_oci(each) for each in urls}
+    if len(kinds) > 1:
+        raise UsageError("the context names Anka and OCI registries", hint="they are no copies of each other; name one")
+    made = Context(
         **{field.name: getattr(signed, field.name) for field in dataclasses.fields(SignIn)},
         name=found.name,
         controller_url=_url(controller, "the controller URL") if controller else None,
-        registry_urls=tuple(_url(each, "the registry URL") for each in urls),
-        registry_sign_in=_registrys(env, layers, registrys),
+        registry_urls=tuple(_registry(each) for each in urls),
+        registry_sign_in=_registrys(env, layers, registrys, oci=kinds == {True}),
         protected=found.protected,
         tag_pattern=found.tag_pattern,
         anka=command(anka) if anka else found.anka,
         timeout=shared.timeout if shared.timeout is not None else found.timeout,
+        docker_config=docker_config(env) if kinds == {True} else None,
     )
+    wrong = {*made.of(REGISTRY).kinds} & {TOKEN, API_KEY, OIDC} if kinds == {True} else set()
+    if wrong:
+        where = ", ".join(made.of(REGISTRY).sources) or "the sign-in"
+        hint = f"set {REGISTRY_PREFIX}USER to USER:PASSWORD, or {REGISTRY_PREFIX}AUTH_TOKEN, or use `docker login`"
+        raise UsageError(f"{where} is a way to sign in to Anka; an OCI registry does not take it", hint=hint)
+    return made
+
+
+def docker_config(env: Mapping[str, str]) -> str | None:
+    """The file that ``docker login`` writes: in ``DOCKER_CONFIG``, or in ``~/.docker``."""
+    folder = env.get("DOCKER_CONFIG") or (str(Path(env["HOME"]) / ".docker") if env.get("HOME") else "")
+    return str(Path(folder) / "config.json") if folder else None
+
+
+def of_anka(env: Mapping[str, str]) -> dict[str, Given]:
+    """What Anka's own variables say of signing in to an OCI registry. Source: Anka's pages since 3.9."""
+    found = {"user": "ANKA_REGISTRY_USER", "auth-token": "ANKA_REGISTRY_AUTH_TOKEN"}
+    return {key: Given(source=name, text=env[name]) for key, name in found.items() if env.get(name)}
 
 
 def _from_inputs(shared: SharedInputs) -> dict[str, Given]:
@@ -116,15 +150,15 @@ def _from_inputs(shared: SharedInputs) -> dict[str, Given]:
 
 
 def _registrys(
-    env: Mapping[str, str], controllers: list[dict[str, Given]], kept: Mapping[str, Given] | None
+    env: Mapping[str, str], controllers: list[dict[str, Given]], kept: Mapping[str, Given] | None, *, oci: bool
 ) -> SignIn | None:
     """The registry's own sign-in; None: the controller's. ``kept`` is what the file says of it, None: nobody."""
     variable = env.get(REGISTRY_PREFIX + "SIGN_IN")
     if variable and variable != NOBODY:
         raise UsageError(f"{REGISTRY_PREFIX}SIGN_IN may only be {NOBODY}", hint="or name the registry's own sign-in")
-    own = [gather.environment(env, REGISTRY_PREFIX), kept or {}]
+    own = [gather.environment(env, REGISTRY_PREFIX), of_anka(env) if oci else {}, kept or {}]
     reach = [*own, *controllers]
-    if variable or (kept is None and not gather.named(own[:1])):
+    if variable or (kept is None and not gather.named(own[:2])):
         return gather.sign_in([], reach=reach)
     if gather.named(own):
         return gather.sign_in(own, reach=reach)
@@ -217,6 +251,15 @@ def _flag(found: Mapping[str, Node], key: str) -> bool:
     if text not in ("true", "yes", "on", "false", "no", "off"):
         raise UsageError(f"{found[key].place}: {key} is neither true nor false", **found[key].place.facts())
     return text in ("true", "yes", "on")
+
+
+def _registry(text: str) -> str:
+    """A registry's URL, which may be the address of an OCI registry."""
+    try:
+        address = Address.read(text)
+    except ValueError as error:
+        raise UsageError(f"the registry URL {text!r}: {error}", hint="write it like oci://ghcr.io/team") from None
+    return address.emit() if address else _url(text, "the registry URL")
 
 
 def _url(text: str, what: str) -> str:

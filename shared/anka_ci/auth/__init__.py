@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CONTROLLER, REGISTRY = "controller", "registry"
 NONE, TOKEN, CERTIFICATE, API_KEY, OIDC = "none", "token", "certificate", "api-key", "oidc"
+USER, AUTH_TOKEN = "user", "auth-token"
+"""The two ways that OCI registries take, named as Anka names them since 3.9."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,8 @@ class Material:
 class SignIn:
     """How one service is reached and signed in to.
 
-    At most one of ``token``, ``api_key`` and ``client_secret`` is given; a client certificate may stand beside it.
+    At most one of ``token``, ``api_key``, ``client_secret``, ``user`` (``USER:PASSWORD``) and ``auth_token`` (sent as
+    Bearer) is given; a client certificate may stand beside it.
     ``certificate`` is PEM (with its chain, and maybe the key) or PKCS#12. ``ca`` is the path of a PEM file, ``proxy`` a
     URL. ``headers`` go with every request. Without ``verify`` no certificate is checked. ``sources`` tells for people
     where each was found.
@@ -49,6 +52,8 @@ class SignIn:
     api_key: Material | None = None
     client_id: str | None = None
     client_secret: Secret | None = None
+    user: Secret | None = None
+    auth_token: Secret | None = None
     ca: str | None = None
     proxy: str | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
@@ -62,6 +67,8 @@ class SignIn:
             TOKEN: self.token,
             API_KEY: self.api_key,
             OIDC: self.client_secret,
+            USER: self.user,
+            AUTH_TOKEN: self.auth_token,
             CERTIFICATE: self.certificate,
         }
         return tuple(kind for kind, value in given.items() if value is not None)
@@ -69,7 +76,10 @@ class SignIn:
     def secrets(self) -> Iterator[Secret]:
         """Everything in it that must not be printed."""
         materials = [each.secret for each in (self.certificate, self.key, self.api_key) if each is not None]
-        yield from (each for each in (self.token, self.passphrase, self.client_secret) if each is not None)
+        texts = (self.token, self.passphrase, self.client_secret, self.user, self.auth_token)
+        yield from (each for each in texts if each is not None)
+        if self.user is not None:
+            yield Secret(self.user.reveal().partition(":")[2])
         yield from (each for each in materials if "PRIVATE KEY" in each.reveal() or "-----BEGIN" not in each.reveal())
         yield from (value for _, value in self.headers)
         if self.client_id and self.client_secret:
@@ -90,6 +100,8 @@ _WORDS = {
     TOKEN: "the token",
     API_KEY: "the API key, and whether it has expired",
     OIDC: "the client id and secret",
+    USER: "the user and password",
+    AUTH_TOKEN: "the registry's token, and whether it has expired",
     CERTIFICATE: "the client certificate, and whether it has expired",
 }
 
@@ -116,6 +128,8 @@ def _ways(service: str, found: SignIn) -> list[Way]:
         TOKEN: "root token",
         API_KEY: f"API key {found.api_key_id}",
         OIDC: f"OpenID client {found.client_id}",
+        USER: f"user {found.user.reveal().partition(':')[0] if found.user else ''}",
+        AUTH_TOKEN: "token of the registry",
         CERTIFICATE: "client certificate" + (f" {_file(found.certificate)}" if _file(found.certificate) else ""),
     }
     where = f" from {', '.join(found.sources)}" if found.sources else ""

@@ -15,17 +15,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anka_ci.auth import API_KEY, OIDC, TOKEN, Material, SignIn
+from anka_ci.auth import API_KEY, AUTH_TOKEN, OIDC, TOKEN, USER, Material, SignIn
 from anka_ci.errors import UsageError
 from anka_ci.secret import Secret
 
-WAYS = {TOKEN: ("token",), API_KEY: ("api-key-id", "api-key"), OIDC: ("client-id", "client-secret")}
+WAYS = {
+    TOKEN: ("token",),
+    API_KEY: ("api-key-id", "api-key"),
+    OIDC: ("client-id", "client-secret"),
+    USER: ("user",),
+    AUTH_TOKEN: ("auth-token",),
+}
 """The ways of which there can be one only, because each fills the header ``Authorization``."""
 CERTIFICATE_KEYS = ("certificate", "key", "passphrase")
 REACH_KEYS = ("ca", "proxy", "headers")
 KEYS = (*(key for keys in WAYS.values() for key in keys), *CERTIFICATE_KEYS, *REACH_KEYS)
-SECRET_KEYS = ("token", "key", "passphrase", "api-key", "client-secret", "headers")
-_NAMES = {TOKEN: "the root token", API_KEY: "an API key", OIDC: "an OpenID client"}
+SECRET_KEYS = ("token", "key", "passphrase", "api-key", "client-secret", "user", "auth-token", "headers")
+_NAMES = {
+    TOKEN: "the root token",
+    API_KEY: "an API key",
+    OIDC: "an OpenID client",
+    USER: "a user",
+    AUTH_TOKEN: "a registry's token",
+}
 _LARGEST = 1 << 20
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -87,6 +99,11 @@ def sign_in(layers: Sequence[Layer], *, reach: Sequence[Layer] | None = None) ->
     headers = _headers(found["headers"])
     if way and any(name.lower() == "authorization" for name, _ in headers):
         raise UsageError(f"two ways to sign in: {_NAMES[way]}, and the header Authorization", hint="leave one out")
+    user = _secret(found.get("user"))
+    if user is not None and (given := found["user"]) is not None and not re.match(r"[^:]+:", user.reveal()):
+        raise UsageError(
+            f"{given.source} is not USER:PASSWORD", hint="write the user, a colon, and the password or token"
+        )
     used = [*(WAYS[way] if way else ()), *(("certificate", "key") if certificate else ())]
     sources = tuple(dict.fromkeys(each.source for name in used if (each := found[name]) is not None))
     return SignIn(
@@ -98,6 +115,8 @@ def sign_in(layers: Sequence[Layer], *, reach: Sequence[Layer] | None = None) ->
         api_key=_material(found.get("api-key")),
         client_id=_text(found.get("client-id")),
         client_secret=_secret(found.get("client-secret")),
+        user=user,
+        auth_token=_secret(found.get("auth-token")),
         ca=_text(found["ca"]),
         proxy=_text(found["proxy"]),
         headers=headers,

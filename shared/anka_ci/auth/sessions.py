@@ -209,7 +209,10 @@ def session(url: str, found: SignIn, clock: Clock, controller_url: str | None) -
         return Tap(url, found, clock)
     if found.client_secret is not None:
         return Oidc(controller_url or url, found, clock)
-    return Session(None)
+    if found.user is not None:
+        user, _, password = found.user.reveal().partition(":")
+        return Session(basic(user, Secret(password)))
+    return Session(None if found.auth_token is None else f"Bearer {found.auth_token.reveal()}")
 
 
 def basic(user: str, password: Secret) -> str:

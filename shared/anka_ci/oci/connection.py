@@ -1,43 +1,48 @@
 """One HTTP connection with bodies of any size, its retries, and what each status means: under the data plane only.
 
 REST calls are ``transport``'s. A body goes from file to socket inside the kernel where it can; nothing is in memory
-whole. A proxy is taken from the context, else from the environment.
+whole. A proxy is taken from the context, else from the environment. Where a registry keeps its blobs on another host,
+it redirects there: that host gets neither our sign-in, nor our headers, nor our client certificate, and is never spoken
+to over http when the registry itself is reached over https.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import json
-import os
 import random
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from anka_ci import transport
-from anka_ci.auth import REGISTRY, sessions
+from anka_ci.auth import REGISTRY, sessions, tls
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.oci.body import Reply, Source
+from anka_ci.oci.challenge import Nobody, OfAnka, OfRegistry, Scope, Signer
 from anka_ci.secret import Secret
 from anka_ci.wire import values
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
 
-BLOCK = 1 << 20
-SLICE = 8 << 20
-"""Bytes handed to the kernel at once when sending; progress and cancellation are looked at in between."""
 TRIES = 5
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dead."""
 LARGEST = 64 << 20
 """Bytes of a reply that are read into memory."""
-_ANSWERS = (200, 201, 202, 204, 206, 400, 404, 409, 412, 416)
+LARGEST_TOKEN = 1 << 20
+"""Bytes of a realm's reply that are read."""
+_ANSWERS = (200, 201, 202, 204, 206, 400, 404, 409, 412, 413, 416)
 """Statuses that some caller knows what to do with."""
-
-Moved = Callable[[int], None]
-"""Called with the number of bytes that have just gone over the wire."""
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PORTS = {"http": 80, "https": 443}
+HOPS = 5
+"""Redirects that are followed for one request."""
+SIGNINGS = 3
+"""Times that one request is sent: without a sign-in, with one, and with one that has ended meanwhile renewed."""
 
 
 class Connection:
@@ -46,13 +51,27 @@ class Connection:
     ``UnreachableError``: no usable answer. ``NotAuthorisedError``: 401 or 403. ``RefusedError``: the server said no.
     """
 
-    def __init__(self, url: str, anka: Anka) -> None:
+    def __init__(self, url: str, anka: Anka, signer: Signer | None = None) -> None:
+        """Without a ``signer`` it is another host's, which gets nothing of ours."""
         self.url = url.rstrip("/")
         self._parts = urlsplit(self.url)
         self._anka = anka
         self._found = anka.context.of(REGISTRY)
-        self._signer = transport.signer(self.url, anka, REGISTRY)
+        self._own = signer is not None
+        self._signer: Signer = signer or Nobody()
         self._connection: http.client.HTTPConnection | None = None
+        self._others: dict[str, Connection] = {}
+
+    @classmethod
+    def to(cls, url: str, anka: Anka, *, foreign: bool) -> Connection:
+        """The connection to a registry, signed in as an Anka registry or, ``foreign``, as an OCI registry wants it."""
+        url = url.rstrip("/")
+        if not foreign:
+            asking = transport.Transport(url, anka, what=REGISTRY).ask
+            return cls(url, anka, OfAnka(transport.signer(url, anka, REGISTRY), asking))
+        found, config = anka.context.of(REGISTRY), anka.context.docker_config
+        file = Path(config) if config else None
+        return cls(url, anka, anka.signers.once(("oci", url, found), lambda: OfRegistry(url, found, file, anka.clock)))
 
     @property
     def prefix(self) -> str:
@@ -60,9 +79,25 @@ class Connection:
         return self._parts.path
 
     def ours(self, location: str) -> bool:
-        """Whether an address is on this server."""
+        """Whether an address is on this server; one behind a proxy may take itself for plain http."""
+        found, mine = urlsplit(urljoin(self.url, location)), self._parts
+        port = _PORTS.get(mine.scheme)  # where none is named, whatever scheme the location has
+        same = (found.hostname, found.port or port) == (mine.hostname, mine.port or port)
+        return same and found.scheme in (mine.scheme, "http")
+
+    def follow(self, location: str) -> tuple[Connection, str]:
+        """The connection to where an address is, and what to ask there. ``UnreachableError`` for one without TLS."""
         found = urlsplit(urljoin(self.url, location))
-        return (found.scheme, found.netloc) == (self._parts.scheme, self._parts.netloc)
+        path = found.path + (f"?{found.query}" if found.query else "")
+        if self.ours(location):
+            return self, path
+        if found.scheme not in ("http", "https") or (self._parts.scheme, found.scheme) == ("https", "http"):
+            hint = "have the registry name its storage with https"
+            raise UnreachableError(f"{self.url}: redirected to {found.scheme}://{found.netloc}", hint=hint)
+        origin = f"{found.scheme}://{found.netloc}"
+        if origin not in self._others:
+            self._others[origin] = Connection(origin, self._anka)
+        return self._others[origin], path
 
     def call(
         self,
@@ -116,8 +151,46 @@ class Connection:
         body: bytes | Source = b"",
         timeout: float = TIMEOUT,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request and hand out the reply; the connection is kept only when the reply was read to its end."""
-        used = self._signer.authorization(transport.Transport(self.url, self._anka, what=REGISTRY).ask)
+        """Send a request, wherever it is redirected to, and hand out the reply.
+
+        The connection is kept only when the reply was read to its end.
+        """
+        there, target = self, path
+        for _ in range(HOPS):
+            with there._signed(method, target, headers, body, timeout) as reply:
+                place = reply.headers.get("Location") if reply.status in _REDIRECTS else None
+                if place is None or method not in ("GET", "HEAD"):
+                    if reply.status not in _ANSWERS:
+                        there.check(method, target, Reply(reply.status, reply.headers, reply.read(1 << 16)), ())
+                    yield reply
+                    return
+                reply.read(1 << 16)
+            there, target = there.follow(urljoin(f"{there.url}{target}", place))
+        raise UnreachableError(f"{method} {self.url}: redirected more than {HOPS} times", url=self.url)
+
+    @contextlib.contextmanager
+    def _signed(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | Source, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request, signed in; a file's bytes are sent once, whatever the registry says of the sign-in."""
+        scope = Scope.of(method, path)
+        for attempt in range(1, SIGNINGS + 1):
+            used = self._signer.authorization(self._ask, scope)
+            with self._exchange(method, path, {**self._standing(used), **headers}, body, timeout) as reply:
+                if reply.status != 401:
+                    self._signer.accepted(used)
+                elif self._signer.rejected(used, scope, reply.headers):
+                    reply.read(1 << 16)
+                    if isinstance(body, bytes) and attempt < SIGNINGS:
+                        continue
+                    raise UnreachableError(f"{self.url}: the session has ended", hint="try again", url=self.url)
+                yield reply
+                return
+
+    @contextlib.contextmanager
+    def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | Source, timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
         connection, prefix = self._open(timeout)
         target = urlsplit(urljoin(self.url + "/", path))
         wanted = prefix + target.path + (f"?{target.query}" if target.query else "")
@@ -125,7 +198,7 @@ class Connection:
         try:
             try:
                 connection.putrequest(method, wanted, skip_accept_encoding=True)
-                for key, value in {**self._standing(used), **headers}.items():
+                for key, value in headers.items():
                     connection.putheader(key, value)
                 connection.endheaders()
                 broken = self._send(connection, body)
@@ -135,18 +208,27 @@ class Connection:
                     raise broken or error from None
             except (OSError, http.client.HTTPException) as error:
                 raise self.unreachable(error) from error
-            if reply.status == 401 and self._signer.rejected(used):
-                raise UnreachableError(f"{self.url}: the session has ended", hint="try again", url=self.url)
-            if reply.status != 401:
-                self._signer.accepted(used)
-            if reply.status not in (200, 201, 202, 204, 206, 400, 404, 409, 412, 416):
-                content = reply.read(1 << 16)
-                self.check(method, path, Reply(reply.status, reply.headers, content), ())
             yield reply
             clean = reply.isclosed() and broken is None
         finally:
             if not clean:
                 self._close()
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Ask a realm for a token, on a connection that carries nothing of ours but what ``headers`` say."""
+        self._anka.cancelled.check(f"{method} {self.url}")
+        self._anka.deadline.check(f"{method} {self.url}")
+        parts = urlsplit(url)
+        realm = Connection(f"{parts.scheme}://{parts.netloc}", self._anka)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        length = {"Content-Length": str(len(body))} if body else {}
+        try:
+            with realm._exchange(method, path, {**realm._standing(None), **headers, **length}, body, TIMEOUT) as reply:
+                return reply.status, reply.read(LARGEST_TOKEN)
+        except (OSError, http.client.HTTPException) as error:
+            raise realm.unreachable(error) from error
+        finally:
+            realm._close()
 
     def _send(self, connection: http.client.HTTPConnection, body: bytes | Source) -> OSError | None:
         """Send a body. A connection that breaks may still hold the reason as a reply, so that is read first."""
@@ -164,7 +246,7 @@ class Connection:
 
     def _standing(self, authorization: str | None) -> dict[str, str]:
         """The headers that every request has."""
-        found = {name: value.reveal() for name, value in self._found.headers}
+        found = {name: value.reveal() for name, value in self._found.headers} if self._own else {}
         if authorization is not None:
             found["Authorization"] = authorization
         proxy = self._proxy()
@@ -181,7 +263,7 @@ class Connection:
             if proxy:
                 host, port = proxy.hostname or "", proxy.port
             if parts.scheme == "https":
-                secure = transport.context(self._found, self._anka)
+                secure = self._secure()
                 self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=secure)
                 if proxy:
                     extra = {"Proxy-Authorization": _proxy_password(proxy)} if proxy.username else None
@@ -192,6 +274,15 @@ class Connection:
         if self._connection.sock is not None:
             self._connection.sock.settimeout(timeout)
         return self._connection, prefix
+
+    def _secure(self) -> ssl.SSLContext:
+        """TLS to this server; where it is not the registry's own, as to anyone: without our certificate."""
+        if self._own:
+            return transport.context(self._found, self._anka)
+        found = self._found
+        return self._anka.signers.once(
+            ("tls", found, "others"), lambda: tls.context(found, *transport.both(found), present=False)
+        )
 
     def _proxy(self) -> SplitResult | None:
         known = transport.proxies(self.url, self._found)
@@ -211,7 +302,7 @@ class Connection:
         asked, said = f"{method} {urljoin(self.url, urlsplit(path).path)}", reply.said()
         error: AnkaCiError
         if status == 401:
-            error = NotAuthorisedError(f"{asked}: not signed in ({said or status})", hint=self._found.hint())
+            error = NotAuthorisedError(f"{asked}: not signed in ({said or status})", hint=self._hint())
         elif status == 403:
             error = NotAuthorisedError(f"{asked}: not permitted ({status}): {said}", hint="check the sign-in")
         elif status == 404:
@@ -228,6 +319,9 @@ class Connection:
             error = RefusedError(f"{asked}: {said or status}", said=said, status=status)
         raise error
 
+    def _hint(self) -> str:
+        return self._signer.hint() if isinstance(self._signer, OfRegistry) else self._found.hint()
+
     def pause(self, attempt: int, error: UnreachableError) -> None:
         """Wait before the next try: longer after each, or as long as the server asked for."""
         seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0) if error.wait is None else error.wait
@@ -236,7 +330,7 @@ class Connection:
     def unreachable(self, error: BaseException) -> AnkaCiError:
         self._close()
         said = str(error) or type(error).__name__
-        if refused := transport.refusal(self.url, self._found, self._anka, said):
+        if self._own and (refused := transport.refusal(self.url, self._found, self._anka, said)):
             return refused
         hint = "is it running, and is the address right?"
         failed = UnreachableError(f"{self.url}: {said}", hint=hint, url=self.url)
@@ -246,51 +340,3 @@ class Connection:
 
 def _proxy_password(proxy: SplitResult) -> str:
     return sessions.basic(unquote(proxy.username or ""), Secret(unquote(proxy.password or "")))
-
-
-class Reply:
-    """A reply that was read to its end."""
-
-    def __init__(self, status: int, headers: http.client.HTTPMessage, content: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.content = content
-
-    def said(self) -> str:
-        """The registry's own words, shortened."""
-        try:
-            text = str(json.loads(self.content)["errors"][0]["message"])
-        except (ValueError, LookupError, TypeError):
-            text = " ".join(self.content.decode("utf-8", "replace").split())
-        return text[:300]
-
-
-class Source:
-    """The bytes of an open file from ``offset`` to ``end``, on their way into a socket."""
-
-    def __init__(self, file: int, offset: int, end: int, moved: Moved) -> None:
-        self._file = file
-        self.offset = offset
-        self.end = end
-        self._moved = moved
-        self._buffer: memoryview | None = None
-
-    def send(self, sock: object) -> None:
-        """Send the next slice; without a copy through this process where the socket is a plain one."""
-        count, before = min(SLICE, self.end - self.offset), self.offset
-        try:
-            if isinstance(sock, ssl.SSLSocket):
-                self._buffer = self._buffer or memoryview(bytearray(BLOCK))
-                got = os.preadv(self._file, [self._buffer[:count]], before)
-                sock.sendall(self._buffer[:got])
-                self.offset += got
-            else:
-                with open(self._file, "rb", closefd=False, buffering=0) as source:
-                    try:
-                        sock.sendfile(source, before, count)  # type: ignore[attr-defined]
-                    finally:  # some of it may have gone out before the connection broke
-                        self.offset = max(before, source.tell())
-        finally:
-            self._moved(self.offset - before)
-        if self.offset == before:
-            raise RefusedError("the layer became shorter while it was sent")
