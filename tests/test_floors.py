@@ -6,7 +6,19 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "shared" / "anka_ci"
 FLOORS = {
-    0: {"errors", "secret", "inputs", "plan", "result", "wire", "document", "process", "clock", "flush"},
+    0: {
+        "errors",
+        "secret",
+        "inputs",
+        "plan",
+        "result",
+        "wire",
+        "document",
+        "process",
+        "process_group",
+        "clock",
+        "flush",
+    },
     1: {"transport", "auth", "oci", "reach"}
     | {
         "registry",

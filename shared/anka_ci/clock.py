@@ -5,6 +5,7 @@ Nothing else in the project asks the system for the time or sleeps.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Protocol
@@ -13,22 +14,32 @@ from anka_ci.errors import FellShortError, InterruptError
 
 
 class Cancelled:
-    """A flag that a signal handler sets and every wait looks at."""
+    """A flag that a signal handler sets and every wait looks at.
+
+    A handler runs in the middle of whatever the main thread does, a wait for this flag included, so that it must not
+    want a lock that the wait holds: ``threading.Event`` has one. Here the wait is on a lock that only ``set`` opens.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._set = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
         self.reason = ""
 
     def set(self, reason: str = "cancelled") -> None:
         self.reason = self.reason or reason
-        self._event.set()
+        self._set = True
+        with contextlib.suppress(RuntimeError):  # it is open already
+            self._gate.release()
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self._set
 
     def wait(self, seconds: float) -> bool:
         """Wait at most ``seconds``; True when cancelled."""
-        return self._event.wait(seconds)
+        if not self._set and self._gate.acquire(timeout=max(0.0, seconds)):
+            self.set()  # open for the next who waits
+        return self._set
 
     def check(self, what: str) -> None:
         """Raise when cancelled. ``what`` names the work that stops."""

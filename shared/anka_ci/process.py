@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from anka_ci import process_group
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError
 
@@ -28,9 +29,6 @@ GRACE = 3.0
 """Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
 
 _alive: set[subprocess.Popen[bytes]] = set()
-
-PAUSE = 0.02
-"""Seconds between two looks at whether a process group has ended."""
 
 OnLine = Callable[[str, str], None]
 """Called with the stream (``stdout`` or ``stderr``) and the text of each line, ``\\r`` ending a line too."""
@@ -228,30 +226,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         waited = 0.0
         while waited < grace:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=PAUSE)
-                if not lives(child.pid):
+                child.wait(timeout=process_group.PAUSE)
+                if not process_group.lives(child.pid):
                     return
-                threading.Event().wait(PAUSE)
-            waited += PAUSE
-
-
-def end_group(group: int) -> None:
-    """End what a program left running in its process group: ask, insist, kill."""
-    for number, grace in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 1.0)):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
-        waited = 0.0
-        while waited < grace:
-            if not lives(group):
-                return
-            threading.Event().wait(PAUSE)
-            waited += PAUSE
-
-
-def lives(group: int) -> bool:
-    """Whether a process group has a member left, one that only waits to be buried included."""
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # the second is what macOS says of the dead
-        return False
-    return True
+                threading.Event().wait(process_group.PAUSE)
+            waited += process_group.PAUSE

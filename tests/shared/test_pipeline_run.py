@@ -457,7 +457,11 @@ def test_a_signal_ends_it_within_five_seconds_and_always_still_runs(server, tmp_
 
 
 def test_a_second_signal_ends_it_at_once(server, tmp_path):
-    (tmp_path / "p.yml").write_text(STUBBORN.replace("WAIT", "sleep 1000").replace("TRAP", ""))
+    # The last step ignores what it is asked, so that whoever asks first needs 4 seconds.
+    stubborn = STUBBORN.replace("TRAP", "").replace(
+        "touch cleaned; WAIT", "trap '' INT TERM; touch cleaned; sleep 1000"
+    )
+    (tmp_path / "p.yml").write_text(stubborn)
     with start(server, tmp_path, "p.yml") as child:
         ready(tmp_path / "begun")
         child.send_signal(signal.SIGTERM)
@@ -465,8 +469,9 @@ def test_a_second_signal_ends_it_at_once(server, tmp_path):
         began = time.monotonic()
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=20)
+        took = time.monotonic() - began
     assert 130 == child.returncode, err
-    assert time.monotonic() - began < 2
+    assert took < 3
     assert [] == list(tmp_path.glob("anka-ci-*"))
 
 

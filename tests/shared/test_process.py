@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,5 +79,5 @@ def test_a_grandchild_that_ignores_signals_ends_with_its_group() -> None:
 
     with pytest.raises(InterruptError, match="SIGTERM"):
         process.run(python(STUBBORN), cancelled=cancelled, on_line=heard)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(lines[0]), 0)
+    told = subprocess.run(["ps", "-o", "stat=", "-p", lines[0]], capture_output=True, text=True, check=False).stdout
+    assert told.strip()[:1] in ("", "Z"), "it still runs"

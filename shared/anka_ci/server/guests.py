@@ -12,7 +12,7 @@ from concurrent.futures import Future, TimeoutError
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from anka_ci import process
+from anka_ci import process, process_group
 from anka_ci.clock import Cancelled
 from anka_ci.errors import AnkaCiError, FellShortError, InterruptError, RefusedError
 from anka_ci.server.record import MANAGED
@@ -140,7 +140,7 @@ class Guests:
                 stdout=_end(said["stdout"]),
                 stderr=_end(said["stderr"]),
             )
-        if process.lives(groups[0]):
+        if process_group.lives(groups[0]):
             with self._lock:
                 self._left[groups[0]] = uuid
             threading.Thread(target=self._watch, args=(groups[0],), daemon=True).start()
@@ -148,7 +148,7 @@ class Guests:
 
     def _watch(self, group: int) -> None:
         """Forget a process group when it has ended, because its number may become another's."""
-        while group in self._left and process.lives(group):
+        while group in self._left and process_group.lives(group):
             threading.Event().wait(1.0)
         with self._lock:
             self._left.pop(group, None)
@@ -156,7 +156,7 @@ class Guests:
     def quiet(self, *uuids: str) -> None:
         """End what the scripts of these VMs left running; of all, when none is named."""
         for group in [group for group, uuid in list(self._left.items()) if not uuids or uuid in uuids]:
-            process.end_group(group)
+            process_group.end(group)
 
     def push(self, uuid: str, image: ImageRequest, cancelled: Cancelled) -> None:
         """Push a stopped VM: onto the template of ``image``, or as a new one under the name that it asks for."""
