@@ -10,11 +10,12 @@ import contextlib
 import http.client
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 HOP_BY_HOP = ("connection", "transfer-encoding", "host", "server", "date")
 
@@ -32,7 +33,14 @@ class Manners:
     most: int = 0
     least: int = 0
     busy: int = 0
+    broken: str = ""
+    plain: bool = False
+    whole: bool = False
+    absolute: bool = False
+    two_steps: bool = False
+    lossy: int = 0
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    sizes: list[tuple[str, int]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
     forms: list[dict[str, list[str]]] = field(default_factory=list)
     url: str = ""
@@ -52,7 +60,13 @@ class Handler(BaseHTTPRequestHandler):
         if manners.most and self.command == "PATCH" and length > manners.most:
             self.close_connection = True
             return self.reply(413, {"Connection": "close"}, b'{"errors":[{"message":"too large"}]}')
+        if manners.lossy and self.command == "PATCH" and length > manners.lossy:
+            self.rfile.read(manners.lossy)
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return None
         body = self.rfile.read(length)
+        manners.sizes.append((self.command, length))
         manners.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
         if path.path == "/token":
             return self.token(body)
@@ -61,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(429, {"Retry-After": "7"}, b"slow down")
         if not self.signed():
             return None
+        if manners.broken and self.command == "GET" and manners.broken in self.path:
+            return self.reply(418, {}, b"broken here")
         blob = re.fullmatch(r"/v2/.+/blobs/sha256:[0-9a-f]{64}", path.path)
         if manners.elsewhere and blob and self.command in ("GET", "HEAD"):
             return self.reply(307, {"Location": f"{manners.elsewhere}{self.path}?X-Signature=hush"}, b"")
@@ -76,8 +92,8 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(401, {"WWW-Authenticate": 'Basic realm="here"'}, b"{}")
             return False
         if manners.sign_in == "bearer":
-            granted = manners.tokens.get(said.removeprefix("Bearer "), "")
-            if not granted or (need == "pull,push" and "push" not in granted):
+            granted = manners.tokens.get(said.removeprefix("Bearer "))
+            if granted is None or (repository and need not in granted):
                 realm = manners.realm or f"{manners.url}/token"
                 asks = f'Bearer realm="{realm}",service="the, registry",scope="{scope}"'
                 self.reply(401, {"WWW-Authenticate": asks}, b'{"errors":[{"message":"authentication required"}]}')
@@ -103,11 +119,21 @@ class Handler(BaseHTTPRequestHandler):
     def forward(self, body: bytes) -> None:
         connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=30)
         drop = (*HOP_BY_HOP, "authorization")
+        if self.manners.whole:
+            drop = (*drop, "range")
         headers = {key: value for key, value in self.headers.items() if key.lower() not in drop}
+        if self.manners.two_steps and self.command == "POST" and body:
+            body, headers = b"", {**headers, "Content-Length": "0"}
+            self.path = self.path.partition("?")[0]
         connection.request(self.command, self.path, body, headers)
         got = connection.getresponse()
         content = got.read()
         found = {key: value for key, value in got.getheaders() if key.lower() not in HOP_BY_HOP}
+        if self.manners.plain:  # it keeps to what the specification only asks for
+            found.pop("Docker-Content-Digest", None)
+            found.pop("Upload-Offset", None)
+        if self.manners.absolute and "Location" in found:
+            found["Location"] = urljoin(self.manners.url, found["Location"])
         if self.command == "POST" and self.manners.least:
             found["OCI-Chunk-Min-Length"] = str(self.manners.least)
         self.reply(got.status, found, content)

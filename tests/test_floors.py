@@ -22,6 +22,7 @@ FLOORS = {
     1: {"transport", "auth", "oci", "reach"}
     | {
         "registry",
+        "oci_registry",
         "registry_view",
         "controller",
         "devices",

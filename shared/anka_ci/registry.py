@@ -20,11 +20,14 @@ from anka_ci.errors import (
 from anka_ci.offer import offered
 from anka_ci.result import Said
 from anka_ci.transport import Transport
+from anka_ci.wire.address import Address
+from anka_ci.wire.manifest import repository
 from anka_ci.wire.server_status import Disk, ServerStatus
 from anka_ci.wire.template import Template, Version
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
+    from anka_ci.oci import Oci
 
 CACHE = 45.0
 """Seconds until a write must show: the registry caches its list for 30 s (ANKA_VM_LIST_CACHE_TTL)."""
@@ -37,6 +40,8 @@ class Registry:
 
     AT = "/registry"
     """What the paths of the calls begin with."""
+    STACK = True
+    """Whether versions have numbers and are a stack, which a controller can distribute from."""
     LISTS: tuple[str, ...] = ("/v2/vm", "/vm")
     """Where templates are listed and shown; before 1.13 only the second, v1, was there."""
 
@@ -65,10 +70,10 @@ class Registry:
                 raise UsageError("the controller reports no registry", hint="set ANKA_CI_REGISTRY_URL")
             return cls(anka, reported)
         if len(urls) == 1:
-            return cls(anka, urls[0])
+            return cls._made(anka, urls[0])
         tried = []
         for url in urls:
-            registry = cls(anka, url)
+            registry = cls._made(anka, url)
             why = registry._trouble()
             if not why:
                 return registry
@@ -79,6 +84,16 @@ class Registry:
             f"none of the context's {len(urls)} registries answers: {'; '.join(tried)}",
             hint="`anka-ci doctor` looks at each of them",
         )
+
+    @classmethod
+    def _made(cls, anka: Anka, url: str) -> Registry:
+        """The door to a URL of either kind."""
+        address = Address.read(url)
+        if address is None:
+            return cls(anka, url)
+        from anka_ci.oci_registry import OciRegistry
+
+        return OciRegistry(anka, address)
 
     def _trouble(self) -> str:
         """Why this registry is passed over; empty when it answers as one that runs."""
@@ -140,6 +155,34 @@ class Registry:
         if template.versions is None:
             raise UnreachableError(f"{self.url} told no versions of {template_id}", hint="is it an Anka registry?")
         return template
+
+    def home(self, vm_id: str, name: str, arch: str) -> Template | None:
+        """Where a push of a VM goes: the template of its id, with its versions; else one of its name, as listed.
+
+        The second has another id, which is for the caller to refuse. None when it will be a new template.
+        """
+        rows = self.templates()
+        if any(row.id.lower() == vm_id.lower() for row in rows):
+            return self.by_id(vm_id)
+        return next((row for row in rows if row.name == name and row.arch in (arch, "")), None)
+
+    def sought(self, template: Template) -> str:
+        """A template as ``anka`` is told it."""
+        return template.id
+
+    def repository(self, template: str) -> str:
+        """The repository of a template's data, by what ``sought`` says. ``UsageError`` for a name that can be none."""
+        return repository(template)
+
+    def data(self, anka: Anka) -> Oci:
+        """The client of its data; that of the embedded registry only, Anka's own protocol is private."""
+        from anka_ci.oci import Oci
+
+        return Oci(self.url, anka)
+
+    def stack(self, what: str) -> Registry:
+        """This registry, for ``what`` needs versions in a stack; ``RefusedError`` where there is none."""
+        return self
 
     def config(self, template: Template, version: Version) -> dict[str, Any]:
         """The VM configuration of a version, an open mapping."""

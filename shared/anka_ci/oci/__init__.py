@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LARGEST_CONTENT = LARGEST
 """Bytes of a blob that is fetched into memory: configurations and nvram only."""
+DOCKER_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+"""What older registries call the same."""
 PAGE = 1000
 """Names asked for at once; a registry may send fewer, and say where the list goes on."""
 
@@ -46,21 +48,30 @@ class Oci:
         self._anka = anka
         self._connection = Connection.to(self.url, anka, foreign=foreign)
         self._paths = Paths(self._connection.prefix)
+        self._accepted = f"{MANIFEST_TYPE}, {DOCKER_TYPE}" if foreign else MANIFEST_TYPE
         self._chunks: Chunks = anka.signers.once(("chunks", self.url), Chunks)
 
     def again(self, anka: Anka) -> Oci:
         """Another client of the same registry, with a connection of its own."""
         return Oci(self.url, anka, foreign=self.foreign)
 
+    def ping(self) -> None:
+        """Ask whether it is a registry that lets us in."""
+        self._connection.call("GET", self._paths.root, known=(200,))
+
     def manifest_digest(self, repository: str, reference: str) -> str | None:
-        """A manifest's digest, None when there is none; does not count as a pull."""
-        reply = self._connection.call("HEAD", self._paths.manifest(repository, reference), known=(200, 404))
-        return reply.headers.get("Docker-Content-Digest") if reply.status == 200 else None
+        """A manifest's digest, None when there is none; does not count as a pull where the registry tells it."""
+        path, accepted = self._paths.manifest(repository, reference), {"Accept": self._accepted}
+        reply = self._connection.call("HEAD", path, headers=accepted, known=(200, 404))
+        if reply.status == 404:
+            return None
+        told = reply.headers.get("Docker-Content-Digest")
+        return told if told or not self.foreign else self.manifest(repository, reference)[1]
 
     def manifest(self, repository: str, reference: str) -> tuple[bytes, str]:
         """A manifest and its digest; the registry counts this as a pull."""
         path = self._paths.manifest(repository, reference)
-        reply = self._connection.call("GET", path, headers={"Accept": MANIFEST_TYPE}, known=(200, 404))
+        reply = self._connection.call("GET", path, headers={"Accept": self._accepted}, known=(200, 404))
         if reply.status == 404:
             raise NotFoundError("manifest", f"{repository}:{reference}", where=self.url)
         digest = "sha256:" + hashlib.sha256(reply.content).hexdigest()

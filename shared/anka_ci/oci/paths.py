@@ -13,6 +13,7 @@ class Paths:
 
     def __init__(self, prefix: str = "") -> None:
         self._root = f"{prefix}/v2"
+        self.root = f"{self._root}/"
 
     def manifest(self, repository: str, reference: str) -> str:
         return f"{self._root}/{quote(repository)}/manifests/{quote(reference, safe=':')}"

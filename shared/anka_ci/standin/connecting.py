@@ -1,5 +1,10 @@
 """Which registry a command of the stand-in means, and how it is signed in to there.
 
+An OCI registry is one that ``--oci-version`` (``-o2``, ``-o v2``) or ``--prefix`` says it of, on this command or when
+it was added; its sign-in is ``--user``, ``ANKA_REGISTRY_USER``, ``ANKA_REGISTRY_AUTH_TOKEN``, or what ``docker login``
+left. ``--remote`` takes an address of the settings' kind as well (``oci://HOST/PREFIX``). Source: Anka's page on OCI
+registries since 3.9; that a prefix alone is enough is from its examples.
+
 Apart from what is remembered, because HTTP and sign-in take as long to load as all the rest, and most commands need
 neither.
 """
@@ -10,14 +15,16 @@ import dataclasses
 from collections.abc import Mapping
 
 from anka_ci.anka import Anka
-from anka_ci.auth import SignIn
-from anka_ci.auth.gather import Given, sign_in
+from anka_ci.auth import API_KEY, OIDC, TOKEN, SignIn
+from anka_ci.auth.gather import WAYS, Given, sign_in
 from anka_ci.auth.gather import environment as gather_environment
 from anka_ci.clock import Cancelled, Deadline, SystemClock
-from anka_ci.settings import PREFIX, REGISTRY_PREFIX, Context
+from anka_ci.errors import UsageError
+from anka_ci.settings import PREFIX, REGISTRY_PREFIX, Context, docker_config, of_anka
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.standin.remotes import Remotes, check_url
 from anka_ci.standin.words import Words
+from anka_ci.wire.address import Address
 
 OPTIONS = {"cacert": "ca", "cert": "certificate", "key": "key", "api_key_id": "api-key-id", "api_key": "api-key"}
 VARIABLES = {
@@ -43,25 +50,43 @@ def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], canc
             raise Failure("No registry configured", NO_REGISTRY, hint=hint)
         options = remotes.all()[default]
         url = options["url"]
-    url = check_url(url)
-    found = sign_in(_layers(words.values, options, environment))
+    address = _oci(url, {**options, **words.values})
+    found = sign_in(_layers(words.values, options, environment, oci=address is not None))
     context = Context(
         **{field.name: getattr(found, field.name) for field in dataclasses.fields(SignIn) if field.name != "verify"},
-        registry_urls=(url,),
+        registry_urls=(check_url(url) if address is None else address.emit(),),
+        docker_config=docker_config(environment) if address is not None else None,
         verify=not (words.flag("insecure") or "insecure" in options or environment.get("ANKA_STANDIN_INSECURE") == "1"),
     )
     clock = SystemClock()
     return Anka(context, clock=clock, deadline=Deadline(clock, None), cancelled=cancelled)
 
 
+def _oci(url: str, words: Mapping[str, str]) -> Address | None:
+    """The address of an OCI registry; None for an Anka registry."""
+    version, prefix = words.get("oci_version"), words.get("prefix")
+    if version is not None and version not in ("2", "v2"):
+        raise UsageError(f"no such version of the OCI distribution API: {version}", hint="there is v2")
+    try:
+        address = Address.read(url)
+        if version is None and prefix is None:
+            return address
+        return Address.of(address.url if address else url, prefix or (address.prefix if address else ""))
+    except ValueError as error:
+        raise UsageError(str(error), hint="write it like `--remote https://ghcr.io --prefix team`") from None
+
+
 def _layers(
-    words: Mapping[str, str], remembered: Mapping[str, str], environment: Mapping[str, str]
+    words: Mapping[str, str], remembered: Mapping[str, str], environment: Mapping[str, str], *, oci: bool
 ) -> list[dict[str, Given]]:
-    """How to sign in: by the options, by those that are remembered, by Anka's variables, and by those of anka-ci."""
+    """How to sign in: by the options, by those that are remembered, by Anka's variables, and by those of anka-ci.
+
+    To an OCI registry only by what was meant for one.
+    """
     found = []
     for source in (words, remembered):
         layer = {}
-        for option, key in OPTIONS.items():
+        for option, key in (OPTIONS | {"user": "user"}).items():
             if source.get(option):
                 spelling = "--" + option.replace("_", "-")
                 file = option in ("cert", "key")
@@ -72,4 +97,10 @@ def _layers(
     for name, key in VARIABLES.items():
         if environment.get(name):
             anka[key] = Given(source=name, text=environment[name])
-    return [*found, anka, gather_environment(environment, REGISTRY_PREFIX), gather_environment(environment, PREFIX)]
+    ours, everywhere = gather_environment(environment, REGISTRY_PREFIX), gather_environment(environment, PREFIX)
+    if not oci:
+        return [*found, anka, ours, everywhere]
+    everywhere = {key: each for key, each in everywhere.items() if key in ("ca", "proxy")}
+    of_an_anka = {key for way in (TOKEN, API_KEY, OIDC) for key in WAYS[way]}
+    layers = [*found, {**anka, **of_anka(environment)}, ours, everywhere]
+    return [{key: each for key, each in layer.items() if key not in of_an_anka} for layer in layers]

@@ -11,10 +11,10 @@ import uuid
 from pathlib import Path
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+def put(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file whole or not at all; ``mode`` as ``open`` has it, for what not everybody is to read."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("wb") as file:
+    with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

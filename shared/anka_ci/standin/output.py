@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,8 +151,13 @@ class Meter:
         self._start = self._clock.monotonic()
         self._last = self._start if not voice.steps else 0.0
         self._shown = -1
+        self._lock = threading.Lock()
 
     def moved(self, count: int) -> None:
+        with self._lock:  # layers may move side by side
+            self._moved(count)
+
+    def _moved(self, count: int) -> None:
         self._done += count
         now = self._clock.monotonic()
         if not self._mute and now - self._last >= self._pause:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError
 from anka_ci.oci import LARGEST_CONTENT, Oci
+from anka_ci.oci.lanes import LANES, side_by_side
 from anka_ci.standin.library import Library, pick
 from anka_ci.standin.output import NOT_FOUND, Failure, Meter, Reply, Voice, size
 from anka_ci.standin.stored import Machine, Meta
-from anka_ci.wire.manifest import Layer, Manifest, oci_tag, repository
+from anka_ci.wire.manifest import Layer, Manifest, oci_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -27,16 +28,37 @@ SPARE = 1 << 20
 """Bytes that have to stay free beside the layers, for what is small."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a template's data is: the registry's data plane, and the repository in it."""
+
+    oci: Oci
+    repository: str
+
+    @property
+    def lanes(self) -> int:
+        """Layers that move side by side. To the embedded registry one after the other: one fills the disk's speed."""
+        return LANES if self.oci.foreign else 1
+
+
 def find(anka: Anka, sought: str, arch: str) -> Template:
     """A template of the registry: exact id, exact name (``arch`` narrows it), or a unique beginning of its id."""
     try:
         return anka.registry.template(sought, arch=arch)
     except NotFoundError:
+        if not anka.registry.STACK:  # where it can only be asked for by its name
+            raise
         rows = [(row.id, row.name, row) for row in anka.registry.templates()]
         row = pick(sought, [each for each in rows if each[1] != sought])
         if row is None:
             raise
         return anka.registry.by_id(row.id)
+
+
+def named(library: Library, anka: Anka, sought: str) -> str:
+    """What is sought, as the registry knows it: an OCI registry has no ids, so a VM that is here goes by its name."""
+    machine = None if anka.registry.STACK else library.seek(sought)
+    return machine.name if machine else sought
 
 
 def version(template: Template, tag: str | None, number: int | None) -> Version:
@@ -72,25 +94,26 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
 
     The library is only locked before and after the transfer, so that other VMs start and stop meanwhile.
     """
-    template = find(anka, asked.sought, arch)
+    template = find(anka, named(library, anka, asked.sought), arch)
     wanted = version(template, asked.tag, asked.number)
-    oci, received, shared = Oci(anka.registry.url, anka), 0, 0
+    place = Place(oci=anka.registry.data(anka), repository=anka.registry.repository(anka.registry.sought(template)))
+    received = shared = 0
     with library.fetching(anka.cancelled):
         while True:
             found: tuple[Manifest, str] | None = None
             with library.locked(anka.cancelled):
                 machine = _guard(library, template, arch)
                 there = here(library, machine, template, wanted)
-            if machine is None or not there or not _unchanged(oci, machine, wanted):
-                content, digest = oci.manifest(repository(template.id), oci_tag(wanted.tag))
+            if machine is None or not there or not _unchanged(place, machine, wanted):
+                content, digest = place.oci.manifest(place.repository, oci_tag(wanted.tag))
                 found = _read(content, template, wanted), digest
-                moved, shared = fetch(library, oci, found[0], voice)
+                moved, shared = fetch(library, place, anka, found[0], voice)
                 received += moved
             with library.locked(anka.cancelled):
                 machine = _guard(library, template, arch)
                 if not (here(library, machine, template, wanted) if found is None else _complete(library, found[0])):
                     continue  # another command has removed what was here
-                made = _make(library, oci, machine, asked, wanted, found)
+                made = _make(library, place, machine, asked, wanted, found)
                 stored = made.stored(wanted.tag)
                 if found is None and stored is not None:
                     shared = library.size(stored.meta)
@@ -107,7 +130,7 @@ def _complete(library: Library, manifest: Manifest) -> bool:
 
 def _make(
     library: Library,
-    oci: Oci,
+    place: Place,
     machine: Machine | None,
     asked: Pull,
     wanted: Version,
@@ -116,7 +139,7 @@ def _make(
     """Make what is here now the VM's state; ``found`` is the manifest, with its digest, that was fetched for it."""
     fresh = machine is None
     if found is not None:
-        machine = _keep(library, oci, machine, *found)
+        machine = _keep(library, place, machine, *found)
     stored = machine.stored(wanted.tag) if machine else None
     assert machine is not None
     assert stored is not None
@@ -140,12 +163,12 @@ def _guard(library: Library, template: Template, arch: str) -> Machine | None:
     return machine
 
 
-def _unchanged(oci: Oci, machine: Machine, wanted: Version) -> bool:
+def _unchanged(place: Place, machine: Machine, wanted: Version) -> bool:
     """Whether the registry's version is the one that the tag came from or went to; a tag may have been replaced."""
     stored = machine.stored(wanted.tag)
     if stored is None or not stored.meta.manifest:
         return stored is not None
-    return oci.manifest_digest(repository(machine.id), oci_tag(wanted.tag)) == stored.meta.manifest
+    return place.oci.manifest_digest(place.repository, oci_tag(wanted.tag)) == stored.meta.manifest
 
 
 def _read(content: bytes, template: Template, wanted: Version) -> Manifest:
@@ -153,12 +176,17 @@ def _read(content: bytes, template: Template, wanted: Version) -> Manifest:
         manifest = Manifest.read(content)
     except (ValueError, RefusedError) as error:
         raise Failure(f"{template.name}:{wanted.tag}: the registry's manifest cannot be read: {error}") from error
+    if manifest is None and not template.stacked:
+        hint = "what Anka itself pushes can only be pulled by Anka: its format is not documented"
+        raise Failure(f"{template.name}:{wanted.tag}: is no template that this command can read", hint=hint)
+    if manifest is not None and not template.stacked:
+        manifest = replace(manifest, tag=wanted.tag)  # which may have been given to it since, by other tools
     if manifest is None or (manifest.id.lower(), manifest.tag) != (template.id.lower(), wanted.tag):
         raise Failure(f"{template.name}:{wanted.tag}: the registry sent something else under that tag")
     return manifest
 
 
-def fetch(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple[int, int]:
+def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice: Voice) -> tuple[int, int]:
     """Fetch the layers that are not here; bytes received, and bytes that were here."""
     wanted = [layer for layer in manifest.layers if layer.role != "nvram"]
     missing = [layer for layer in wanted if not _has(library, layer)]
@@ -174,11 +202,12 @@ def fetch(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple
             hint="delete other VMs or tags, or pull with --shrink",
         )
     meter = Meter(voice, sum(layer.size for layer in missing))
-    received = 0
-    for layer, part in parts.items():
+
+    def one(oci: Oci, layer: Layer) -> int:
+        part = parts[layer]
         meter.moved(there[layer])
         try:
-            received += oci.pull(manifest.repository, layer.digest, layer.size, part, meter.moved)
+            got = oci.pull(place.repository, layer.digest, layer.size, part, meter.moved)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 part.unlink(missing_ok=True)
@@ -186,6 +215,9 @@ def fetch(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple
                 raise Failure(message, hint="make room and pull again") from error
             raise
         library.adopt(part, layer)
+        return got
+
+    received = sum(side_by_side(place.oci, anka, missing, one, place.lanes))
     meter.end()
     return received, shared
 
@@ -213,13 +245,13 @@ def _has(library: Library, layer: Layer) -> bool:
     return True
 
 
-def _keep(library: Library, oci: Oci, machine: Machine | None, manifest: Manifest, digest: str) -> Machine:
+def _keep(library: Library, place: Place, machine: Machine | None, manifest: Manifest, digest: str) -> Machine:
     """Make what was fetched a local tag, and the VM if it is not there."""
     if manifest.config_size > LARGEST_CONTENT:
         raise Failure(f"{manifest.name}:{manifest.tag}: the configuration is too large")
-    config = json.loads(oci.content(manifest.repository, manifest.config_digest))
+    config = json.loads(place.oci.content(place.repository, manifest.config_digest))
     nvram = next((layer for layer in manifest.layers if layer.role == "nvram"), None)
-    kept = oci.content(manifest.repository, nvram.digest) if nvram else None
+    kept = place.oci.content(place.repository, nvram.digest) if nvram else None
     now = library.clock.now()
     meta = Meta(
         tag=manifest.tag,

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import RefusedError
 from anka_ci.oci import Oci
+from anka_ci.oci.lanes import side_by_side
 from anka_ci.standin import guests
 from anka_ci.standin.files import put
 from anka_ci.standin.library import Library
 from anka_ci.standin.output import Failure, Meter, Reply, Voice, size
-from anka_ci.standin.pull import find
+from anka_ci.standin.pull import Place, find, named
 from anka_ci.standin.stored import Machine, Meta, with_top
 from anka_ci.wire.manifest import Layer, Manifest, oci_tag
+from anka_ci.wire.template import Template
 from anka_ci.wire.values import check_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
     from anka_ci.clock import Cancelled
-    from anka_ci.wire.template import Template
+
+LATEST = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,44 +60,53 @@ def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled,
             _tag(library, machine, asked, "")
             made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
             return Reply(body=made, message=f"{machine.id}: tagged {asked.tag}")
-        target = _target(anka, machine, asked)
+        target = _target(library, anka, machine, asked)
         manifest, config, nvram = _compose(machine, target, asked)
-        oci = Oci(anka.registry.url, anka)
+        registry = anka.registry
+        home = registry.repository(registry.sought(target or Template(id=manifest.id, name=manifest.name)))
+        place = Place(oci=registry.data(anka), repository=home)
         content = manifest.emit()
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        replaces = _judge(oci, target, manifest, asked, digest, again=same and machine.tag == asked.tag)
-        sent, shared = _send(library, oci, manifest, voice)
+        replaces = _judge(place, target, asked, digest, again=same and machine.tag == asked.tag)
+        sent, shared = _send(library, place, anka, manifest, voice)
         for small in (config, *([nvram] if nvram is not None else [])):
-            oci.put_content(manifest.repository, small)
-        try:
-            number = oci.put_manifest(manifest.repository, oci_tag(asked.tag), content, replaces=replaces)
-        except RefusedError as error:
-            if error.facts.get("status") in (409, 412):
-                raise Failure(f"{asked.tag}: tag already exists", hint=str(error.facts.get("said"))) from error
-            raise
+            place.oci.put_content(place.repository, small)
+        number = _commit(place, asked.tag, content, replaces)
         _tag(library, machine, asked, digest)
-        body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag, "version": number}
+        body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag}
+        body |= {} if place.oci.foreign else {"version": number}
         message = "vm pushed successfully" if voice.generation == 2 else ""
         message = message or f"{manifest.id}: pushed {size(sent)} for tag {asked.tag}"
         return Reply(body={**body, "bytes_sent": sent, "bytes_shared": shared}, message=message)
 
 
-def _target(anka: Anka, machine: Machine, asked: Push) -> Template | None:
+def _commit(place: Place, tag: str, content: bytes, replaces: str | None) -> int:
+    """Put the manifest, which makes the version; in an OCI registry ``latest`` becomes its alias, as Anka has it."""
+    oci = place.oci
+    try:
+        number = oci.put_manifest(place.repository, oci_tag(tag), content, replaces=replaces)
+    except RefusedError as error:
+        if error.facts.get("status") in (409, 412):
+            raise Failure(f"{tag}: tag already exists", hint=str(error.facts.get("said"))) from error
+        raise
+    if oci.foreign and tag != LATEST:
+        oci.put_manifest(place.repository, LATEST, content)
+    return number
+
+
+def _target(library: Library, anka: Anka, machine: Machine, asked: Push) -> Template | None:
     """The template that gets the version; None when it will be a new one. Guards names that are taken."""
     arch = machine.meta.arch
     if asked.onto is not None:
-        found = find(anka, asked.onto, arch)
+        found = find(anka, named(library, anka, asked.onto), arch)
         if found.arch and found.arch != arch:
             raise Failure(f"{found.name}: a VM for {arch} is no version of a template for {found.arch}")
         return found
-    rows = anka.registry.templates()
-    if any(row.id.lower() == machine.id.lower() for row in rows):
-        return anka.registry.by_id(machine.id)
-    taken = next((row for row in rows if row.name == machine.name and row.arch in (arch, "")), None)
-    if taken is not None:
+    home = anka.registry.home(machine.id, machine.name, arch)
+    if home is not None and home.id.lower() != machine.id.lower():
         hint = "push it onto that template with --remote-vm, or rename the VM"
-        raise Failure(f"{machine.name}: registry uuid ({taken.id}) doesn't match", hint=hint)
-    return None
+        raise Failure(f"{machine.name}: registry uuid ({home.id}) doesn't match", hint=hint)
+    return home
 
 
 def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Manifest, bytes, bytes | None]:
@@ -120,9 +132,7 @@ def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Ma
     return manifest, text, nvram or None
 
 
-def _judge(
-    oci: Oci, target: Template | None, manifest: Manifest, asked: Push, digest: str, *, again: bool
-) -> str | None:
+def _judge(place: Place, target: Template | None, asked: Push, digest: str, *, again: bool) -> str | None:
     """The digest of the version that this push replaces, None when it adds one; ``Failure`` when it may not.
 
     A push that was killed after the registry had the version is no error: it has only the local tag left to make.
@@ -130,12 +140,12 @@ def _judge(
     there = next((each for each in (target.versions or ()) if each.tag == asked.tag), None) if target else None
     if there is None or target is None:
         return None
-    known = oci.manifest_digest(manifest.repository, oci_tag(asked.tag))
+    known = place.oci.manifest_digest(place.repository, oci_tag(asked.tag))
     if known == digest and not again:
         return None
     if not asked.force:
         raise Failure(f"{asked.tag}: tag already exists", hint="choose another, or replace it with --force")
-    if there != target.newest:
+    if target.stacked and there != target.newest:
         newer = ", ".join(each.tag for each in target.newer_than(there))
         raise Failure(
             f"{asked.tag}: tag already exists, and only the newest version can be replaced; newer: {newer}",
@@ -144,24 +154,25 @@ def _judge(
     return known
 
 
-def _send(library: Library, oci: Oci, manifest: Manifest, voice: Voice) -> tuple[int, int]:
+def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice: Voice) -> tuple[int, int]:
     """Send the layers that the registry has not; bytes sent, and bytes that were there."""
     layers = [layer for layer in manifest.layers if layer.role != "nvram"]
     total = sum(layer.size for layer in layers)
     meter = Meter(voice, total)
-    sent = shared = 0
-    for layer in layers:
+
+    def one(oci: Oci, layer: Layer) -> tuple[int, int]:
         file = library.image(layer)
         if not file.exists() or file.stat().st_size != layer.size:
             raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
-        if oci.blob_size(manifest.repository, layer.digest) is not None:
+        if oci.blob_size(place.repository, layer.digest) is not None:
             meter.moved(layer.size)
-            shared += layer.size
-            continue
+            return 0, layer.size
         ticket = library.images / f".{layer.file}.upload"
-        sent += oci.push(manifest.repository, layer.digest, file, ticket, meter.moved)
+        return oci.push(place.repository, layer.digest, file, ticket, meter.moved), 0
+
+    found = side_by_side(place.oci, anka, layers, one, place.lanes)
     meter.end()
-    return sent, shared
+    return sum(sent for sent, _ in found), sum(shared for _, shared in found)
 
 
 def _tag(library: Library, machine: Machine, asked: Push, digest: str) -> None:

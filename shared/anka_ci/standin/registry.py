@@ -145,7 +145,13 @@ def describe(desk: Desk, words: Words) -> Reply:
 
 def _tags(template: Template) -> str:
     rows = [
-        (each.tag, each.number, size(each.size or 0), day(each.creation_date), each.description)
+        (
+            each.tag,
+            "" if each.numbered is None else each.number,
+            size(each.size or 0),
+            day(each.creation_date),
+            each.description,
+        )
         for each in reversed(template.versions or ())
     ]
     return table(("tag", "version", "size", "creation_date", "description"), rows)
@@ -158,7 +164,10 @@ def show(desk: Desk, words: Words) -> Reply:
     if prop and prop[0] in ("tag", "tags"):
         if words.flag("latest"):
             return Reply(body=template.newest.tag, text=template.newest.tag)
-        rows = [{"tag": each.tag, "version": each.number} for each in reversed(template.versions or ())]
+        rows = [
+            {"tag": each.tag, **({} if each.numbered is None else {"version": each.number})}
+            for each in reversed(template.versions or ())
+        ]
         return Reply(body=rows, text=_tags(template))
     found = pulling.version(template, words.get("tag"), _number(words))
     body = _shown(template, found, anka.registry.config(template, found))
@@ -175,7 +184,7 @@ def _shown(template: Template, version: Version, config: Mapping[str, Any]) -> d
         "name": template.name,
         "uuid": template.id,
         "version": version.tag,
-        "number": version.number,
+        **({} if version.numbered is None else {"number": version.number}),
         "creation_date": emit_time(version.creation_date or 0),
         "cpu_cores": cpu.get("cores", 0) if isinstance(cpu, dict) else 0,
         "ram": ram,

@@ -15,8 +15,8 @@ from anka_ci.errors import UsageError
 from anka_ci.standin.files import put
 from anka_ci.standin.output import NO_REGISTRY, Failure
 
-KEPT = ("cacert", "cert", "key", "insecure", "api_key_id", "api_key")
-"""Connection options that ``registry add`` remembers."""
+KEPT = ("cacert", "cert", "key", "insecure", "api_key_id", "api_key", "oci_version", "prefix", "user")
+"""Connection options that ``registry add`` remembers; ``user`` with its password, as Anka does since 3.9."""
 
 
 class Kept:
@@ -36,7 +36,7 @@ class Kept:
 
     def write(self, found: Mapping[str, Any]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        put(self._file, json.dumps(found, indent=1).encode())
+        put(self._file, json.dumps(found, indent=1).encode(), mode=0o600)
 
 
 class Remotes:

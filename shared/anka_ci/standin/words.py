@@ -37,9 +37,16 @@ CONNECTION = options(
     "--insecure",
     "--api-key-id=",
     "--api-key=",
+    "-o --oci-version=",
+    "-p --prefix=",
+    "-u --user=",
 )
 """What stands between ``registry`` and its sub-command, in all generations."""
-CONNECTION_LONG = {spelling: meaning for spelling, meaning in CONNECTION.items() if spelling.startswith("--")}
+CONNECTION_LONG = {
+    spelling: meaning
+    for spelling, meaning in CONNECTION.items()
+    if spelling.startswith("--") or spelling in ("-o", "-p", "-u")
+}
 """The spellings that are also taken behind the sub-command, where they clash with none of its own."""
 
 
@@ -79,7 +86,7 @@ def parse(words: Sequence[str], known: Options, *, stop_after: int | None = None
                 rest += left[1:] if left[:1] == ["--"] else left
                 break
             continue
-        spelling, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        spelling, equals, value = word.partition("=") if word.startswith("--") else _short(word, known)
         if spelling not in known:
             raise UsageError(f"no such option: {spelling}", hint=suggestion(spelling, known))
         name, takes = known[spelling]
@@ -94,6 +101,13 @@ def parse(words: Sequence[str], known: Options, *, stop_after: int | None = None
         values[name] = value
         every[name] = (*every.get(name, ()), value)
     return Words(values=values, all=every, rest=tuple(rest))
+
+
+def _short(word: str, known: Options) -> tuple[str, str, str]:
+    """A short option with its value behind it in the same word: Anka's pages write ``-o2``."""
+    if word not in known and known.get(word[:2], ("", False))[1]:
+        return word[:2], "=", word[2:]
+    return word, "", ""
 
 
 def exactly(words: Words, least: int, most: int, usage: str) -> tuple[str, ...]:

@@ -16,7 +16,12 @@ from anka_ci.wire import schema, values
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version. ``size`` in bytes, inherited layers included; times in Unix seconds; images newest first."""
+    """One version. ``size`` in bytes, inherited layers included; times in Unix seconds; images newest first.
+
+    In an OCI registry it is a tag, and ``number`` is ``NO_NUMBER``.
+    """
+
+    NO_NUMBER: ClassVar[int] = -1
 
     number: int
     tag: str
@@ -30,6 +35,16 @@ class Version:
     last_pull: int | None = None
     last_push: int | None = None
     creation_date: int | None = None
+
+    @property
+    def numbered(self) -> int | None:
+        """Its number; None where there are none."""
+        return None if self.number == self.NO_NUMBER else self.number
+
+    @property
+    def label(self) -> str:
+        """`` (version 3)``, to be put behind its tag; empty where there are no numbers."""
+        return "" if self.numbered is None else f" (version {self.number})"
 
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> Version:
@@ -74,7 +89,7 @@ class Version:
     def emit(self) -> dict[str, Any]:
         """The object as it is shown; a size that is not known is left out, as in 2019, and never 0."""
         return {
-            "number": self.number,
+            **({} if self.numbered is None else {"number": self.number}),
             "tag": self.tag,
             "config_file": self.config_file,
             "nvram": self.nvram,
@@ -92,7 +107,11 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """A template. ``versions`` ascend by number and are None in a list row; ``size`` counts each shared layer once."""
+    """A template. ``versions`` ascend by number and are None in a list row; ``size`` counts each shared layer once.
+
+    ``stacked`` is false in an OCI registry, where they are tags without numbers: ``latest`` is then the one that the
+    alias of that name means, and empty without it.
+    """
 
     id: str
     name: str
@@ -101,6 +120,8 @@ class Template:
     arch: str = ""
     last_pull: int | None = None
     last_push: int | None = None
+    stacked: bool = True
+    latest: str = ""
 
     @classmethod
     def read(cls, obj: Mapping[str, Any]) -> Template:
@@ -154,6 +175,10 @@ class Template:
     @property
     def newest(self) -> Version:
         """The version with the highest number: what "latest" means where no tag of that name exists."""
+        if not self.stacked and not self.latest:
+            tags = ", ".join(version.tag for version in self.versions or ())
+            where = f"template {self.name}"
+            raise NotFoundError("tag", "latest", where=where, hint=f"name one of its tags: {tags}")
         if not self.versions:
             raise NotFoundError("version", "latest", where=f"template {self.name}", hint="nothing was pushed to it yet")
         return self.versions[-1]
@@ -161,6 +186,9 @@ class Template:
     def pick(self, tag: str | None = None, number: int | None = None) -> Version:
         """The version with that tag, that number, both (they must agree), or the newest when neither is given."""
         versions = self.versions or ()
+        if number is not None and not self.stacked:
+            hint = "give the tag"
+            raise UsageError(f"{self.name} is in an OCI registry, where versions have no numbers", hint=hint)
         found = None
         if tag is not None:
             found = next((version for version in reversed(versions) if version.tag == tag), None)
