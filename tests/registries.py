@@ -34,6 +34,7 @@ class Manners:
     least: int = 0
     busy: int = 0
     broken: str = ""
+    gone: str = ""
     plain: bool = False
     whole: bool = False
     absolute: bool = False
@@ -75,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(429, {"Retry-After": "7"}, b"slow down")
         if not self.signed():
             return None
+        if manners.gone and manners.gone in self.path:
+            return self.reply(404, {}, b"{}")
         if manners.broken and self.command == "GET" and manners.broken in self.path:
             return self.reply(418, {}, b"broken here")
         blob = re.fullmatch(r"/v2/.+/blobs/sha256:[0-9a-f]{64}", path.path)

@@ -70,6 +70,9 @@ class OciRegistry(Registry):
         names = [name.removeprefix(start) for name in found if name.startswith(start)]
         return [Template(id=name, name=name, stacked=False) for name in sorted(names) if "/" not in name]
 
+    def listed(self, wanted: str | None) -> list[Template]:
+        return self.templates() if wanted is None else [self.template(wanted)]
+
     def template(self, name_or_id: str, *, arch: str | None = None) -> Template:
         """A template by its name, with its tags; the one of ``latest`` is the newest. An id only once it was seen here.
 

@@ -122,6 +122,14 @@ class Registry:
         found = [_read(Template.read, row, "a template") for row in _rows(self._first())]
         return sorted(found, key=lambda template: (template.name, template.id))
 
+    def listed(self, wanted: str | None) -> list[Template]:
+        """Every template as a list shows it, or only those of the name or id ``wanted``; ``NotFoundError`` for none."""
+        found = self.templates()
+        rows = [row for row in found if wanted is None or wanted == row.name or wanted.lower() == row.id.lower()]
+        if wanted is not None and not rows:
+            raise NotFoundError("template", wanted, where=self.url, known=[row.name for row in found])
+        return rows
+
     def template(self, name_or_id: str, *, arch: str | None = None) -> Template:
         """A template with its versions, by exact id, then by exact name.
 

@@ -5,9 +5,17 @@ Names the registry, and how to sign in to it, on every call.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
 from anka_ci.auth import SignIn, files
+from anka_ci.errors import UsageError
 from anka_ci.host import answers
 from anka_ci.host.asking import Asking
+from anka_ci.result import Said
+from anka_ci.secret import Secret
+from anka_ci.wire.address import Address
 from anka_ci.wire.vm import DownloadSize, Moved
 
 
@@ -16,13 +24,13 @@ class Transfers(Asking):
 
     def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
         """What a pull of the tag would download onto this host; 0 when it is here already."""
-        with files.handed(self._found) as signed:
+        with files.handed(self._signed(registry_url)) as signed:
             words = self._words.size(template, tag, registry_url, signed.options)
             return DownloadSize.read(self._mapping(words, signed.variables, sought=template))
 
     def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
         """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
-        with files.handed(SignIn() if local else self._found) as signed:
+        with files.handed(SignIn() if local else self._signed(registry_url)) as signed:
             if local:
                 words = self._words.checkout(template, tag, shrink=shrink)
             else:
@@ -42,8 +50,24 @@ class Transfers(Asking):
         force: bool = False,
     ) -> Moved:
         """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag."""
-        with files.handed(self._found) as signed:
+        with files.handed(self._signed(registry_url)) as signed:
             before = self._words.registry(registry_url, signed.options)
             words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)
             body = self._body(words, signed.variables, sought=vm, subject=tag)
         return answers.moved(body, "bytes_sent")
+
+    def _signed(self, registry_url: str) -> SignIn:
+        """The sign-in; for an OCI registry without one, what ``docker login`` left, which Anka itself does not read."""
+        address, config = Address.read(registry_url), self._anka.context.docker_config
+        if address is None or config is None or self._found.kinds:
+            return self._found
+        from anka_ci.oci.docker import credentials
+
+        try:
+            known = credentials(Path(config), urlsplit(address.url).netloc)
+        except UsageError as error:  # it may be a public registry, which asks nobody
+            self._anka.tell(Said(text=error.message, level="warning"))
+            return self._found
+        if known is None or known.identity:
+            return self._found
+        return replace(self._found, user=Secret(f"{known.user}:{known.password.reveal()}"))

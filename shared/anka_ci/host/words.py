@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from anka_ci.errors import RefusedError
 from anka_ci.host.release import Release
+from anka_ci.wire.address import Address
 
 
 class Words:
@@ -27,13 +28,23 @@ class Words:
         """``registry`` with what stands before its sub-command; before 3.0 a URL is only taken as a path."""
         if not url:
             return ["registry", *options]
+        if (address := Address.read(url)) is not None:
+            return ["registry", "--remote", address.url, *self._oci(address), *options]
         return ["registry", "--remote" if self._release.since(3) else "--registry-path", url, *options]
+
+    def _oci(self, address: Address) -> list[str]:
+        """What makes a registry an OCI registry for Anka. Source: its page on OCI registries."""
+        if not self._release.since(3, 9):
+            raise self._lacks(f"way to the OCI registry {address.emit()}", "3.9 is the first that speaks to one")
+        return ["--oci-version", "v2", *(["--prefix", address.prefix] if address.prefix else [])]
 
     def size(self, template: str, tag: str, url: str, options: Sequence[str]) -> list[str]:
         """The size check; from 3.0 on it is an option of the top-level pull, which takes a bare URL and no options.
 
         With options that only ``registry`` takes (a certificate) it stays a sub-command there.
         """
+        if (address := Address.read(url)) is not None and "--cert" not in options:
+            return ["pull", *self._oci(address), "--check-download-size", "--tag", tag, template, address.url]
         if self._release.since(3) and "--cert" not in options:
             return ["pull", "--check-download-size", "--tag", tag, template, url]
         return [*self.registry(url, options), "check-download-size", "--tag", tag, template]

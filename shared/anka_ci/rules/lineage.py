@@ -98,16 +98,21 @@ def target(anka: Anka, vm: Vm, onto: str | None) -> Template | None:
         if template.arch and vm.arch and template.arch != vm.arch:
             raise RefusedError(f"{vm.name} is a VM for {vm.arch}, the template {template.name} is for {template.arch}")
         return template
-    rows = anka.registry.templates()
-    if any(row.id.lower() == vm.id.lower() for row in rows):
-        return anka.registry.by_id(vm.id)
-    taken = next((row for row in rows if row.name == vm.name and row.arch in ("", vm.arch)), None)
-    if taken is not None:
+    home = anka.registry.home(vm.id, vm.name, vm.arch)
+    if home is not None and home.id.lower() != vm.id.lower():
         raise RefusedError(
-            f"the registry has a template named {vm.name} with another id ({taken.id}), the VM's is {vm.id}",
-            hint=f"push it as a version of that one with onto: {taken.id}, or rename the VM",
+            f"the registry has a template named {vm.name} with another id ({home.id}), the VM's is {vm.id}",
+            hint=f"push it as a version of that one with onto: {anka.registry.sought(home)}, or rename the VM",
         )
-    return None
+    return home
+
+
+def number(anka: Anka, target: Template | None, there: Version | None) -> int | None:
+    """The number that a push gets, in place of ``there`` if it is given; None in an OCI registry, which has none."""
+    if not anka.registry.STACK:
+        return None
+    versions = (target.versions or ()) if target else ()
+    return there.number if there else (versions[-1].number + 1 if versions else 0)
 
 
 def replaced(template: Template, there: Version, *, wanted: bool) -> Loss:
@@ -115,7 +120,7 @@ def replaced(template: Template, there: Version, *, wanted: bool) -> Loss:
     title = f"{template.name}:{there.tag}"
     if not wanted:
         raise RefusedError(
-            f"the tag exists: {title} (version {there.number}) with another content",
+            f"the tag exists: {title}{there.label} with another content",
             hint="choose another tag, or say if-exists: skip, or replace for the newest version",
         )
     newer = ", ".join(version.tag for version in template.newer_than(there))
@@ -124,7 +129,8 @@ def replaced(template: Template, there: Version, *, wanted: bool) -> Loss:
             f"{title} is not the newest version, so it cannot be replaced without losing {newer}",
             hint=f"choose another tag, or revert {title} first, which removes the newer ones too",
         )
-    text = f"{title} as it is (version {there.number}, {show_size(there.size or 0)} in all): its content is replaced"
+    what = f"{there.label[2:-1]}, {show_size(there.size or 0)} in all".removeprefix(", ")
+    text = f"{title} as it is ({what}): its content is replaced"
     return Loss(text=text, little=True)
 
 

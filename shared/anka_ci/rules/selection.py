@@ -132,7 +132,7 @@ def held(anka: Anka, nodes: Sequence[Node], sought: str) -> tuple[str, str]:
         raise UsageError(f"the nodes hold {len(matches)} templates named {sought!r}", hint=f"give one id: {ids}")
     if matches:
         return matches[0].id, matches[0].name
-    template = anka.registry.template(sought)
+    template = anka.registry.stack(f"find {sought} for the nodes").template(sought)
     return template.id, template.name
 
 

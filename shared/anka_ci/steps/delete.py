@@ -34,7 +34,7 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    template = anka.registry.template(inputs.template)
+    template = anka.registry.stack("delete").template(inputs.template)
     versions = template.versions or ()
     loses = [Loss(text=f"the template {template.name} ({template.id}), {show_size(template.size or 0)}")]
     loses += [Loss(text=f"{template.name}:{each.tag} (version {each.number})") for each in versions]

@@ -70,7 +70,7 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    template = anka.registry.template(inputs.template)
+    template = anka.registry.stack("distribute").template(inputs.template)
     version = template.pick(inputs.tag, inputs.version)
     nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes)
     fitness = selection.fit(nodes, template, version.tag, again=inputs.again)

@@ -1,6 +1,7 @@
 """List the templates of the registry.
 
-With `template` only those of that name or id. Sizes count a layer that several tags share once.
+With `template` only those of that name or id. Sizes count a layer that several tags share once. An OCI registry tells
+neither sizes nor architectures in a list, and need not list its templates at all; one by its name it always shows.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import NotFoundError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Plan
 from anka_ci.steps import Runs
@@ -34,11 +34,7 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    found = anka.registry.templates()
-    wanted = inputs.template
-    rows = [row for row in found if wanted is None or wanted == row.name or wanted.lower() == row.id.lower()]
-    if wanted is not None and not rows:
-        raise NotFoundError("template", wanted, where=anka.registry.url, known=[row.name for row in found])
+    rows = anka.registry.listed(inputs.template)
     listed = [{"name": row.name, "arch": row.arch, "size": row.size, "id": row.id} for row in rows]
     return Plan(step="list", expects={"count": len(listed), "templates": listed})
 

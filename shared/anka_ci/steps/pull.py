@@ -59,7 +59,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         version = template.pick(inputs.tag, inputs.version)
         vms = anka.host.vms()
         vm = checkout.own_vm(vms, template, version, arch)
-        size = anka.host.download_size(template.id, version.tag, anka.registry.url)
+        size = anka.host.download_size(anka.registry.sought(template), version.tag, anka.registry.url)
     except UnreachableError as error:
         if inputs.if_unreachable == "fail":
             raise
@@ -68,14 +68,16 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     here = vm is not None and size.download == 0 and version.tag in anka.host.tags(vm.id)
     checkout.check_room(title, size)
     losses, notes = checkout.local_losses(anka, vm, template, version.tag, shrink=inputs.shrink) if vm else ([], [])
-    text = f"pull {title} (version {version.number}): {show_size(size.download)} to download"
+    text = f"pull {title}{version.label}: {show_size(size.download)} to download"
     if here:
-        text = f"check out {title} (version {version.number}), which is here already"
+        text = f"check out {title}{version.label}, which is here already"
         notes.append(f"{title} is here already: nothing is downloaded, and the VM is reset to it")
     with_ = {"id": template.id, "tag": version.tag, "shrink": inputs.shrink, "registry": anka.registry.url}
+    with_["sought"] = anka.registry.sought(template)
     total = size.size if size.size is not None else version.size
     with_ |= {"local": False, "download": size.download, "shared": None if total is None else total - size.download}
-    expects = {"id": template.id, "name": template.name, "tag": version.tag, "version": version.number}
+    expects: dict[str, object] = {"id": template.id, "name": template.name, "tag": version.tag}
+    expects |= {} if version.numbered is None else {"version": version.number}
     expects["already-here"] = here
     return Plan(
         step="pull",
@@ -95,6 +97,7 @@ def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
     note = f"{error.message}; using {vm.name}:{tag} as it is on this host"
     with_ = {
         "id": vm.id,
+        "sought": vm.id,
         "tag": tag,
         "shrink": inputs.shrink,
         "registry": "",
@@ -117,7 +120,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     if with_["local"]:
         anka.tell(Said(text=plan.notes[0], level="warning"))
     moved = anka.host.pull(
-        with_["id"], with_["tag"], registry_url=with_["registry"], shrink=with_["shrink"], local=with_["local"]
+        with_["sought"], with_["tag"], registry_url=with_["registry"], shrink=with_["shrink"], local=with_["local"]
     )
     current = anka.host.vm(with_["id"]).tag
     if current != with_["tag"]:

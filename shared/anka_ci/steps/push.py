@@ -9,6 +9,9 @@ there is no `anka` command: `save-image` pushes the VM from there.
 for which `yes` is enough. An older version is never replaced, because every newer one would go with it. Nodes that hold
 the old content keep it until the tag is distributed with `again: true`. A local tag of that name with another content,
 as a revert in the registry leaves it behind, is lost as well, and `yes` is enough.
+
+In an OCI registry (`oci://HOST/PREFIX`) the VM becomes the repository `PREFIX/NAME`. Versions have no numbers there and
+nothing goes with a tag, so any tag can be replaced; the tag `latest` becomes an alias of what was pushed last.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Outputs:
     id: str = arg("The template's id in the registry.")
     name: str = arg("The template's name in the registry.")
     tag: str = arg("The tag.")
-    version: int = arg("The number of its version, from 0.")
+    version: int | None = arg("The number of its version, from 0; none in an OCI registry.")
     outcome: str = arg("What was done: pushed, replaced, skipped, or unchanged for the same content.")
     bytes_sent: int | None = arg("Bytes that were sent, where the command tells.", default=None)
     bytes_shared: int | None = arg("Bytes that the registry had before, where the command tells.", default=None)
@@ -71,19 +74,21 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     if there is not None and (content.same(Content.of_version(there)) or inputs.if_exists == "skip"):
         same = content.same(Content.of_version(there))
         said = "exists with the very same content" if same else "exists with another content, and if-exists is skip"
-        expects |= {"version": there.number, "outcome": "unchanged" if same else "skipped", "bytes-sent": 0}
+        expects |= {"version": there.numbered, "outcome": "unchanged" if same else "skipped", "bytes-sent": 0}
         return Plan(step="push", expects=expects, notes=(f"{title} {said}: nothing is sent",))
     if there is not None and target is not None:
         lost: Loss | None = lineage.replaced(target, there, wanted=inputs.if_exists == "replace")
     else:
         lost = lineage.leftover(anka, vm, inputs.tag, content, versions)
-    number = there.number if there else (versions[-1].number + 1 if versions else 0)
+    number = lineage.number(anka, target, there)
     expects |= {"version": number, "outcome": "replaced" if there else "pushed"}
-    text = f"push {vm.name} in place of {title}" if there else f"push {vm.name} as {title} (version {number})"
+    label = "" if number is None else f" (version {number})"
+    text = f"push {vm.name} in place of {title}" if there else f"push {vm.name} as {title}{label}"
     text += "" if target else ", a new template"
     with_ = {
         "vm": vm.id,
-        "onto": target.id if target and inputs.onto else None,
+        "onto": anka.registry.sought(target) if target and inputs.onto else None,
+        "home": anka.registry.sought(target) if target else vm.id if anka.registry.STACK else vm.name,
         "description": inputs.description,
         "registry": anka.registry.url,
         "replace": there is not None,
@@ -100,7 +105,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     if not plan.actions:
         return build(Outputs, known)
     with_: Mapping[str, Any] = plan.actions[0].with_
-    template_id, tag = str(known["id"]), str(known["tag"])
+    home, tag = str(with_["home"]), str(known["tag"])
     content = Content(top=with_["top"], state=with_["state"])
     try:
         moved = anka.host.push(
@@ -114,14 +119,14 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     except InterruptError:
         raise
     except AnkaCiError as error:
-        if lineage.rescued(anka, template_id, tag, content) is None:
+        if lineage.rescued(anka, home, tag, content) is None:
             raise
         moved = Moved()
         text = f"{error.message}; but the registry has {tag} with exactly these layers, so the push has arrived"
         anka.tell(Said(text=text, level="warning"))
     number = moved.version
     if number is None or with_["replace"]:
-        number = lineage.arrived(anka, template_id, tag, content, newest=with_["replace"]).number
+        number = lineage.arrived(anka, home, tag, content, newest=with_["replace"]).numbered
     known["version"] = number
     found = {"bytes-sent": moved.moved, "bytes-shared": moved.shared}
     return build(Outputs, known | {key: value for key, value in found.items() if value is not None})

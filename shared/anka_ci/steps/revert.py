@@ -43,7 +43,7 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    template = anka.registry.template(inputs.template)
+    template = anka.registry.stack("revert").template(inputs.template)
     version = template.pick(inputs.tag, inputs.version)
     gone = (version, *template.newer_than(version))
     name = f"{template.name}:{version.tag}"

@@ -78,7 +78,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     expects: dict[str, object] = {"outcome": "saved", "tag": inputs.tag}
     if inputs.new_template is not None:
         name, text = check_name(inputs.new_template), "a new template"
-        same = [each.id for each in anka.registry.templates() if each.name == name]
+        same = [each.id for each in anka.registry.stack("save an image").templates() if each.name == name]
         if same:
             hint = f"add a tag to it with template: {same[0]}, or choose another name"
             raise RefusedError(f"the registry has a template named {name}", hint=hint)

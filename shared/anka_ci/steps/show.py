@@ -1,7 +1,8 @@
 """Show a template: its tags, sizes and layers.
 
 With `tag` or `version` (which must agree where both are given) that one version is what `tag`, `version`, `size` and
-`layers` tell; otherwise the newest.
+`layers` tell; otherwise the newest. In an OCI registry (`oci://HOST/PREFIX`) versions are its tags and have no numbers,
+and the newest is the one that `latest` is an alias of.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Outputs:
     name: str = arg("The template's name.")
     arch: str = arg("The template's architecture, arm64 or amd64; empty when the registry does not know it.")
     tag: str = arg("The version's tag.")
-    version: int = arg("The version's number, from 0.")
+    version: int | None = arg("The version's number, from 0; none in an OCI registry.")
     size: int | None = arg("Bytes of the version, inherited layers included.")
     description: str = arg("The version's description.")
     layers: tuple[str, ...] = arg("File names of the version's layers, newest first.")
@@ -52,12 +53,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "name": template.name,
         "arch": template.arch,
         "tag": version.tag,
-        "version": version.number,
+        "version": version.numbered,
         "size": version.size,
         "description": version.description,
         "layers": list(version.images),
         "versions": [
-            {"number": each.number, "tag": each.tag, "size": each.size, "description": each.description}
+            {"number": each.numbered, "tag": each.tag, "size": each.size, "description": each.description}
             for each in template.versions or ()
         ],
     }

@@ -33,7 +33,7 @@ class Outputs:
     id: str = arg("The template's id.")
     name: str = arg("The template's name.")
     tag: str = arg("The version's tag.")
-    version: int = arg("The version's number, from 0.")
+    version: int | None = arg("The version's number, from 0; none in an OCI registry.")
     download: int = arg("Bytes that a pull would download.")
     fits: bool = arg("Whether they fit on the free disk, as far as the command tells.")
     size: int | None = arg("Bytes of the version, inherited layers included.", default=None)
@@ -44,20 +44,22 @@ class Outputs:
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     template = anka.registry.template(inputs.template, arch=anka.host.arch())
     version = template.pick(inputs.tag, inputs.version)
-    found = anka.host.download_size(template.id, version.tag, anka.registry.url)
+    found = anka.host.download_size(anka.registry.sought(template), version.tag, anka.registry.url)
     size = found.size if found.size is not None else version.size
     expects: dict[str, object] = {
         "id": template.id,
         "name": template.name,
         "tag": version.tag,
-        "version": version.number,
+        "version": version.numbered,
         "download": found.download,
         "fits": found.available is None or found.download <= found.available,
         "size": size,
         "cached": None if size is None else size - found.download,
         "available": found.available,
     }
-    return Plan(step="size", expects={key: value for key, value in expects.items() if value is not None})
+    return Plan(
+        step="size", expects={key: value for key, value in expects.items() if value is not None or key == "version"}
+    )
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

@@ -85,7 +85,7 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    template = anka.registry.template(inputs.template)
+    template = anka.registry.stack("start an instance").template(inputs.template)
     version = template.pick(inputs.tag)
     name = f"{template.name}:{version.tag}"
     group = anka.controller.group(inputs.group) if inputs.group else None
