@@ -18,7 +18,7 @@ from pathlib import Path
 from anka_ci import __version__, auth, inputs
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.commands import add_input, bundle, origins, sign_ins
-from anka_ci.commands.examine import CONTROLLER, Examination
+from anka_ci.commands.examine import CONTROLLER, OCI, Examination
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import SharedInputs, show_size
@@ -27,6 +27,7 @@ from anka_ci.rules.diagnosis import Finding, Level
 from anka_ci.rules.diagnosis import context as of_context
 from anka_ci.rules.diagnosis import host as of_host
 from anka_ci.rules.diagnosis import nodes as of_nodes
+from anka_ci.rules.diagnosis import oci as of_oci
 from anka_ci.rules.diagnosis import server as of_server
 from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.rules.diagnosis.host import HostFacts
@@ -121,10 +122,10 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
         servers = looking.servers()
         host = looking.host(servers, options.node)
     for facts in servers:
-        findings += of_server.findings(facts)
+        findings += of_oci.findings(facts) if facts.what == OCI else of_server.findings(facts)
         if facts.what == CONTROLLER:
             findings += of_nodes.findings(facts, host.largest)
-        if facts is not servers[0] and servers[0].what == CONTROLLER:
+        if facts is not servers[0] and servers[0].what == CONTROLLER and facts.what != OCI:
             findings.append(of_server.same_templates(servers[0], facts))
     findings += of_host.findings(host)
     return Examined(context=context, servers=servers, host=host, findings=findings)

@@ -15,12 +15,14 @@ from anka_ci.auth import CERTIFICATE, service_of, tls
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.commands import sign_ins, this_host
 from anka_ci.errors import AnkaCiError, InterruptError, NotAuthorisedError, UnreachableError, UsageError
+from anka_ci.oci_registry import OciRegistry
 from anka_ci.reach import Proxy, Reach, reach
 from anka_ci.rules.diagnosis.facts import Client, Read, ServerFacts, Way
 from anka_ci.rules.diagnosis.host import HostFacts
 from anka_ci.rules.diagnosis.sign_in import refused
 from anka_ci.settings import Context
 from anka_ci.transport import Transport
+from anka_ci.wire.address import Address
 from anka_ci.wire.certificate import Certificate
 from anka_ci.wire.envelope import Envelope
 
@@ -28,7 +30,7 @@ LIMIT = 30.0
 """Seconds for all that is asked of one server, and again for the ``anka`` command."""
 ASKED = 3
 """So many times a server that breaks off is asked whether it wants a client certificate."""
-CONTROLLER, REGISTRY = "the controller", "the registry"
+CONTROLLER, REGISTRY, OCI = "the controller", "the registry", "the OCI registry"
 STATUS = {CONTROLLER: "/api/v1/status", REGISTRY: "/registry/status"}
 READS = {
     CONTROLLER: {
@@ -74,16 +76,11 @@ class Examination:
 
     def server(self, what: str, url: str) -> ServerFacts:
         """How far we come with one server."""
+        if (address := Address.read(url)) is not None:
+            return self._oci(address)
         rest = self._rest(self.context, what, url)
         service = service_of(what)
-        seen = reach(
-            url,
-            found=rest.found,
-            proxy=self._proxy(rest),
-            authorities=rest.authorities(),
-            clock=self._clock,
-            limit=self._whole.left(LIMIT / 3) or 0.001,
-        )
+        seen = self._reach(rest)
         facts = ServerFacts(
             what=what,
             url=url,
@@ -108,6 +105,37 @@ class Examination:
         if not first.allowed:
             return facts
         return dataclasses.replace(facts, reads=tuple(self._reads(rest, what)))
+
+    def _reach(self, rest: Transport) -> Reach:
+        return reach(
+            rest.url,
+            found=rest.found,
+            proxy=self._proxy(rest),
+            authorities=rest.authorities(),
+            clock=self._clock,
+            limit=self._whole.left(LIMIT / 3) or 0.001,
+        )
+
+    def _oci(self, address: Address) -> ServerFacts:
+        """How far we come with an OCI registry, which has only its own API to ask."""
+        rest = self._rest(self.context, REGISTRY, address.url)
+        facts = ServerFacts(
+            what=OCI,
+            url=address.emit(),
+            reach=self._reach(rest),
+            signed=sign_ins.words(self.context, service_of(OCI)),
+            now=self._clock.now(),
+        )
+        if facts.reach.failed in ("name", "connection"):
+            return facts
+        first = Read(name="status", path="/v2/", ok=True, headers={})
+        try:
+            OciRegistry(self._anka(self.context), address).status()
+        except InterruptError:
+            raise
+        except AnkaCiError as error:
+            first = dataclasses.replace(first, ok=False, failure=error.message, hint=error.hint, code=error.code)
+        return dataclasses.replace(facts, first=first)
 
     def _ways(self, what: str, url: str, first: Read) -> list[Way]:
         """Every way that is configured, tried alone."""

@@ -77,6 +77,8 @@ class Words:
 
     def add_remote(self, name: str, url: str, *, force: bool, options: Sequence[str]) -> list[str]:
         """Before 3.0 the registry is not asked whether it is there, so there is nothing to force."""
+        if (address := Address.read(url)) is not None:
+            url, options = address.url, [*self._oci(address), *options]
         return ["registry", *options, "add", *(["--force"] if force and self._release.since(3) else []), name, url]
 
     def choose_remote(self, name: str) -> list[str]:

@@ -113,11 +113,11 @@ class Upload:
                     raise RefusedError(f"{file.name}: {error.message}", hint="is the layer damaged?") from error
 
     def _upload(self, digest: str, file: Path, size: int, ticket: Path, moved: Moved) -> None:
-        location, offset = self._resume(digest, ticket) or self._begin(digest, ticket)
+        location, offset = self._resume(digest, size, ticket) or self._begin(digest, ticket)
         if offset > size:
             raise _StaleError(f"the registry holds {offset} bytes of a layer of {size}")
         if self._lost is not None and offset <= self._lost:  # of what a connection breaks over it keeps nothing
-            self._chunks.shrink(size)
+            self._chunks.shrink(max(size, CHUNK + 1))
         self._lost = None
         with file.open("rb") as source:
             while offset < size:
@@ -166,7 +166,7 @@ class Upload:
     def _note(self, digest: str, ticket: Path, location: str) -> None:
         ticket.write_text(json.dumps({"registry": self._url, "digest": digest, "location": location}), encoding="utf-8")
 
-    def _resume(self, digest: str, ticket: Path) -> tuple[str, int] | None:
+    def _resume(self, digest: str, size: int, ticket: Path) -> tuple[str, int] | None:
         """An upload that was begun, and where it stands, as the registry says."""
         try:
             found = json.loads(ticket.read_text(encoding="utf-8"))
@@ -177,6 +177,8 @@ class Upload:
             return None
         there, target = self._connection.follow(location)
         reply = there.call("GET", target, known=(204, 200, 400, 404, 416))
+        if reply.status in (400, 416):  # it keeps nothing of a piece that was cut off
+            self._chunks.shrink(max(size, CHUNK + 1))
         if reply.status not in (200, 204):
             return None
         return self._next(location, reply), _offset(reply)

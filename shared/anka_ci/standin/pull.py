@@ -34,11 +34,12 @@ class Place:
 
     oci: Oci
     repository: str
+    threads: int
 
     @property
     def lanes(self) -> int:
-        """Layers that move side by side. To the embedded registry one after the other: one fills the disk's speed."""
-        return LANES if self.oci.foreign else 1
+        """Layers that move side by side. To the embedded registry one after the other: one is as fast as the disk."""
+        return self.threads if self.oci.foreign else 1
 
 
 def find(anka: Anka, sought: str, arch: str) -> Template:
@@ -78,6 +79,7 @@ class Pull:
     number: int | None = None
     shrink: bool = False
     fetch_only: bool = False
+    threads: int = LANES
 
 
 def here(library: Library, machine: Machine | None, template: Template, wanted: Version) -> bool:
@@ -96,7 +98,8 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
     """
     template = find(anka, named(library, anka, asked.sought), arch)
     wanted = version(template, asked.tag, asked.number)
-    place = Place(oci=anka.registry.data(anka), repository=anka.registry.repository(anka.registry.sought(template)))
+    home = anka.registry.repository(anka.registry.sought(template))
+    place = Place(oci=anka.registry.data(anka), repository=home, threads=asked.threads)
     received = shared = 0
     with library.fetching(anka.cancelled):
         while True:

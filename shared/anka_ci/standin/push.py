@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import RefusedError
 from anka_ci.oci import Oci
-from anka_ci.oci.lanes import side_by_side
+from anka_ci.oci.lanes import LANES, side_by_side
 from anka_ci.standin import guests
 from anka_ci.standin.files import put
 from anka_ci.standin.library import Library
@@ -40,6 +40,7 @@ class Push:
     description: str = ""
     onto: str | None = None
     force: bool = False
+    threads: int = LANES
 
 
 def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled, voice: Voice) -> Reply:
@@ -64,7 +65,7 @@ def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled,
         manifest, config, nvram = _compose(machine, target, asked)
         registry = anka.registry
         home = registry.repository(registry.sought(target or Template(id=manifest.id, name=manifest.name)))
-        place = Place(oci=registry.data(anka), repository=home)
+        place = Place(oci=registry.data(anka), repository=home, threads=asked.threads)
         content = manifest.emit()
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         replaces = _judge(place, target, asked, digest, again=same and machine.tag == asked.tag)

@@ -220,7 +220,12 @@ def pull(desk: Desk, words: Words) -> Reply:
     if words.flag("local"):
         return _pull_local(desk, sought, tag, shrink)
     asked = pulling.Pull(
-        sought=sought, tag=tag, number=_number(words), shrink=shrink, fetch_only=words.flag("fetch_only")
+        sought=sought,
+        tag=tag,
+        number=_number(words),
+        shrink=shrink,
+        fetch_only=words.flag("fetch_only"),
+        threads=desk.threads,
     )
     return pulling.pull(desk.library, _open(desk, words), asked, desk.arch, desk.voice)
 
@@ -254,6 +259,7 @@ def push(desk: Desk, words: Words) -> Reply:
         description=words.get("description") or "",
         onto=words.get("remote_vm"),
         force=words.flag("force"),
+        threads=desk.threads,
     )
     anka = None if words.flag("local") else _open(desk, words)
     return pushing.push(desk.library, anka, asked, desk.cancelled, desk.voice)

@@ -162,6 +162,8 @@ def test_layers_move_side_by_side_and_the_first_failure_ends_the_others(ask, gue
         pulled = ask("registry", "-r", registry.url, "-p", "side", "pull", made, **there)
         assert pushed["bytes_sent"] + pushed["bytes_shared"] == pulled["bytes_received"]
         assert 0 == ask("registry", "-r", registry.url, "-p", "side", "push", "-t", "v2", made)["bytes_sent"]
+    code, said = ask(*THERE, "pull", made, ANKA_PULLER_THREADS="none")
+    assert (1, True) == (code, "puller_threads is 'none'" in said)
     names = guest(ask, made, "cat file-* | sha256sum")
     assert names == guest(ask, made, "cat file-* | sha256sum", **there)
     with front(embedded, broken="/blobs/sha256:") as registry:
