@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from anka_ci import cli as roof
+from anka_ci import process
 from anka_ci.anka import Anka
 from anka_ci.server.app import Server
 from anka_ci.settings import Context
+from near import Near, unwrap
 
 SAMPLE_BYTES = 3 << 20
 
@@ -42,6 +45,14 @@ def server(seeded: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The server's stand-in runs in this process, whoever asks it: for tests of what is done with its answers."""
+    monkeypatch.setattr(process, "run", Near(process.run))
+    yield
+    unwrap()
+
+
+@pytest.fixture
 def anka(server: Server) -> Anka:
     """The doors to that server, the stand-in as its host."""
     return Anka(
@@ -62,20 +73,25 @@ def plain_env(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(server: Server, tmp_path: Path) -> Command:
+def connected(server: Server, tmp_path: Path) -> dict[str, str]:
+    """The environment of a command that is connected to the server."""
+    return plain_env(tmp_path) | {
+        "ANKA_CI_CONTROLLER_URL": server.controller_url,
+        "ANKA_CI_REGISTRY_URL": server.registry_url,
+        "ANKA_CI_ANKA": server.anka,
+    }
+
+
+@pytest.fixture
+def cli(connected: Mapping[str, str], tmp_path: Path) -> Command:
     """``anka-ci`` as a process of its own, connected to the server."""
 
     def run(
         *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        full = plain_env(tmp_path) | {
-            "ANKA_CI_CONTROLLER_URL": server.controller_url,
-            "ANKA_CI_REGISTRY_URL": server.registry_url,
-            "ANKA_CI_ANKA": server.anka,
-        }
         return subprocess.run(
             [sys.executable, "-Im", "anka_ci.cli", *args],
-            env=full | dict(env or {}),
+            env={**connected, **(env or {})},
             cwd=cwd or tmp_path,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -88,19 +104,35 @@ def cli(server: Server, tmp_path: Path) -> Command:
 
 
 @pytest.fixture
+def here(
+    connected: Mapping[str, str],
+    near: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """The same in this process, the stand-in too: for tests of what a command says and does, not of how it starts."""
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name not in connected]:
+                patch.delenv(name)
+            for name, value in connected.items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            capsys.readouterr()
+            code = roof.main(args)
+        return subprocess.CompletedProcess(args, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
 def standin(server: Server, tmp_path: Path) -> Command:
     """The stand-in ``anka`` of the server, on the server's own host library."""
 
     def run(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [server.anka, *args],
-            env=plain_env(tmp_path) | dict(env or {}),
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = process.run([server.anka, *args], env=plain_env(tmp_path) | dict(env or {}), cwd=tmp_path, timeout=120)
+        return subprocess.CompletedProcess(done.argv, done.status, done.stdout, done.stderr)
 
     return run

@@ -27,7 +27,7 @@ def by_id(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {step["id"]: step for step in document["steps"]}
 
 
-def test_refresh_undo_and_a_second_run_that_moves_nothing(cli: Command, anka: Anka) -> None:
+def test_refresh_undo_and_a_second_run_that_moves_nothing(cli: Command, here: Command, anka: Anka) -> None:
     first = by_id(run(cli, "refresh-template.yml"))
     assert {"done"} == {step["status"] for step in first.values()}
     pushed = first["push"]["outputs"]
@@ -39,7 +39,7 @@ def test_refresh_undo_and_a_second_run_that_moves_nothing(cli: Command, anka: An
     held = {node.name: node.tag_of(base_id(anka)) for node in anka.controller.nodes()}
     assert {"node-1": "v2", "node-2": "v2", "node-3": None} == held
 
-    again = by_id(run(cli, "refresh-template.yml"))
+    again = by_id(run(here, "refresh-template.yml"))
     assert (0, "skipped") == (again["push"]["outputs"]["bytes-sent"], again["push"]["outputs"]["outcome"])
     assert "unchanged" == again["distribute"]["status"]
     assert ["node-1", "node-2"] == again["distribute"]["outputs"]["already"]
@@ -49,7 +49,7 @@ def test_refresh_undo_and_a_second_run_that_moves_nothing(cli: Command, anka: An
     undone = by_id(run(cli, "undo.yml"))
     assert ["v2"] == undone["revert"]["outputs"]["removed"]
     assert ["base", "v1"] == [version.tag for version in anka.registry.template("sonoma").versions or ()]
-    assert "pushed" == by_id(run(cli, "refresh-template.yml"))["push"]["outputs"]["outcome"]
+    assert "pushed" == by_id(run(here, "refresh-template.yml"))["push"]["outputs"]["outcome"]
 
 
 def base_id(anka: Anka) -> str:
@@ -57,19 +57,19 @@ def base_id(anka: Anka) -> str:
 
 
 @pytest.mark.parametrize("name", [path.name for path in EXAMPLES.glob("*.yml")])
-def test_every_example_is_checked_and_planned_without_a_write(name: str, cli: Command, anka: Anka) -> None:
+def test_every_example_is_checked_and_planned_without_a_write(name: str, here: Command, anka: Anka) -> None:
     before = anka.registry.template("sonoma")
-    assert 0 == cli("check", str(EXAMPLES / name)).returncode
+    assert 0 == here("check", str(EXAMPLES / name)).returncode
     sets = ("--set", "tag=v1") if name == "undo.yml" else ()
-    planned = cli("plan", str(EXAMPLES / name), *sets, "--json")
+    planned = here("plan", str(EXAMPLES / name), *sets, "--json")
     assert 0 == planned.returncode, planned.stderr
     assert {"planned", "checked-when-run"} >= {step["status"] for step in json.loads(planned.stdout)["steps"]}
     assert before == anka.registry.template("sonoma")
     assert [] == anka.controller.distributions()
 
 
-def test_a_required_count_that_is_not_reached_fails_and_says_which_nodes(cli: Command) -> None:
-    document = run(cli, "refresh-template.yml", "--set", "at-least=3", code=7)
+def test_a_required_count_that_is_not_reached_fails_and_says_which_nodes(here: Command) -> None:
+    document = run(here, "refresh-template.yml", "--set", "at-least=3", code=7)
     assert "3 nodes were asked for, 2 are left: node-1, node-2" in document["error"]["message"]
 
 
@@ -90,8 +90,8 @@ def test_try_runs_a_persons_file_and_keeps_the_data_when_asked(cli: Command, tmp
     assert "serve it again: anka-ci serve --data" in done.stderr
 
 
-def test_try_says_what_is_wrong_before_it_makes_anything(cli: Command) -> None:
-    assert "--set goes with a file" in cli("try", "--set", "tag=v3").stderr
-    assert "--sample-size" in cli("try", "--sample-size", "big").stderr
-    missing = cli("try", "nowhere.yml")
+def test_try_says_what_is_wrong_before_it_makes_anything(here: Command) -> None:
+    assert "--set goes with a file" in here("try", "--set", "tag=v3").stderr
+    assert "--sample-size" in here("try", "--sample-size", "big").stderr
+    missing = here("try", "nowhere.yml")
     assert (2, True) == (missing.returncode, "nowhere.yml: cannot be read" in missing.stderr)

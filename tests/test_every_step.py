@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize("name", catalog.BUILT)
-def test_a_step_is_whole(name, anka):
+def test_a_step_is_whole(name, near, anka):
     step = catalog.load(name)
     assert name in catalog.CATALOG
     assert catalog.summary(step).endswith(".")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import jsonschema
@@ -15,10 +16,24 @@ ROOT = Path(__file__).parent.parent
 STEPS = {step.name: step for step in adapter.facts()}
 
 
+@pytest.fixture(scope="module")
+def faces() -> Mapping[str, str]:
+    """Every face as the steps say, rendered once."""
+    return render.faces()
+
+
+@pytest.fixture(scope="module")
+def schema() -> jsonschema.Draft202012Validator:
+    """The schema of pipeline files, which is one."""
+    found = json.loads((ROOT / "shared" / "anka-ci.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found)
+
+
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy(faces: Mapping[str, str], tmp_path: Path) -> Path:
     """A checkout that may be changed: the faces, and just enough to be taken for one."""
-    for path in [*render.faces(), "shared/anka_ci/steps/__init__.py"]:
+    for path in [*faces, "shared/anka_ci/steps/__init__.py"]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
@@ -64,8 +79,8 @@ def test_outside_a_checkout_it_says_so(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_has_all_its_faces(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    faces, step = render.faces(), STEPS[name]
+def test_a_step_has_all_its_faces(name: str, faces: Mapping[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    step = STEPS[name]
     with pytest.raises(SystemExit):
         cli.main([name, "--help"])
     shown = capsys.readouterr().out
@@ -83,20 +98,18 @@ def test_a_step_has_all_its_faces(name: str, capsys: pytest.CaptureFixture[str])
     assert f"\n## {name}\n" in faces["shared/STEPS.md"]
 
 
-def test_a_step_that_is_not_built_has_no_face() -> None:
+def test_a_step_that_is_not_built_has_no_face(faces: Mapping[str, str]) -> None:
     unbuilt = [name for name in catalog.CATALOG if name not in STEPS]
     assert unbuilt
-    faces = render.faces()
     assert [] == [name for name in unbuilt if f"actions/{name}/action.yml" in faces]
     assert [] == [name for name in unbuilt if f"jenkins/vars/{inputs.camel(name, 'anka')}.groovy" in faces]
     assert [] == [name for name in unbuilt if f"\n## {name}\n" in faces["shared/STEPS.md"]]
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_the_schema_takes_a_steps_example_and_refuses_an_unknown_input(name: str) -> None:
-    schema = json.loads((ROOT / "shared" / "anka-ci.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
+def test_the_schema_takes_a_steps_example_and_refuses_an_unknown_input(
+    name: str, schema: jsonschema.Draft202012Validator
+) -> None:
     example = dict(STEPS[name].example)
     step: dict[str, object] = {"use": name}
     if "confirm" in example:
@@ -105,9 +118,9 @@ def test_the_schema_takes_a_steps_example_and_refuses_an_unknown_input(name: str
     step["with"] = {
         key: json.loads(value) if fields[key].type in (bool, int) else value for key, value in example.items()
     }
-    validator.validate({"version": 1, "steps": [step]})
+    schema.validate({"version": 1, "steps": [step]})
     step["with"] = {**example, "nonsense": "x"}
-    assert not validator.is_valid({"version": 1, "steps": [step]})
+    assert not schema.is_valid({"version": 1, "steps": [step]})
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -15,6 +15,11 @@ import pytest
 from anka_ci.anka import Anka
 
 
+@pytest.fixture(autouse=True)
+def _near(near: None) -> None:
+    """A step is tested by what it does with the answers; that they come from a real ``anka`` is the door's to test."""
+
+
 @pytest.fixture
 def fleet_as(anka: Anka) -> Iterator[Callable[..., Anka]]:
     """``fleet_as(node_1={"state": "Offline"})``: doors to the same server, whose node list says so; None removes."""
