@@ -61,7 +61,7 @@ def _command(anka: Anka, env: Mapping[str, str]) -> CommandFacts:
     if program:
         door = host.Host(anka, words)
         try:
-            version = door.version()
+            version = door.version(again=True)
             license = door.license()
         except InterruptError:
             raise

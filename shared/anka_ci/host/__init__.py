@@ -33,9 +33,12 @@ class Host(Vms, Transfers, Remotes):
         """The context's command, or the ``anka`` found on the PATH or where its package puts it."""
         return cls(anka, anka.context.anka or finding.command())
 
-    def version(self) -> dict[str, Any]:
-        """What ``anka version`` tells: ``product``, ``version``, ``build``; asked once."""
-        return self._told()
+    def version(self, *, again: bool = False) -> dict[str, Any]:
+        """What ``anka version`` tells: ``product``, ``version``, ``build``.
+
+        Asked once, and remembered for as long as the program stays the same; with ``again`` it is asked now.
+        """
+        return self._told(again=again)
 
     def arch(self) -> str | None:
         """``arm64`` or ``amd64``; None where it cannot be told."""

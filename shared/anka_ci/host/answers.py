@@ -6,6 +6,8 @@ Runs nothing. Lenient: a missing ``code``, ``message`` or ``body`` is none, and 
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,18 @@ from anka_ci.wire.vm import Moved
 NOT_FOUND, EXISTS, UNREACHABLE, DISCONNECTED = 3, 18, 30, 125
 """Exit codes of the command that are known: no such VM, template or tag; a VM of that name exists; no registry or no
 way to it; the connection to the guest was lost."""
+
+_PASSING = re.compile(
+    r"connection (reset|refused|aborted|closed|timed out)|reset by peer|broken pipe|unexpected eof|timed? ?out|"
+    r"temporar(y|ily)|handshake|no route to host|network is (down|unreachable)|too many requests|"
+    r"bad gateway|service unavailable|internal server error|\b(429|50[0234])\b",
+    re.IGNORECASE,
+)
+"""Words of failures that pass by themselves: of the network, and of a server or proxy that is overloaded or starts."""
+_LASTING = re.compile(r"no registry (configured|named)|certificate|x509|unauthorized|authentication", re.IGNORECASE)
+"""Words of failures that stay, whatever code they come with."""
+LONGEST = 300
+"""So many characters of a text that is no envelope are told."""
 
 
 def envelope(done: process.Finished) -> dict[str, Any]:
@@ -35,7 +49,8 @@ def good(done: process.Finished, found: Mapping[str, Any]) -> bool:
 
 def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any], sought: str) -> AnkaCiError:
     """The error that a failure is; ``sought`` is the VM, template or tag that was named."""
-    said = str(found.get("message") or "") or " ".join((done.stderr or done.stdout).split())[-300:]
+    text = done.stderr if found else done.stderr or done.stdout
+    said = str(found.get("message") or "") or " ".join(text.split())[-LONGEST:]
     code = found.get("code", done.status)
     what = "anka " + " ".join(word for word in words if word)
     if code == NOT_FOUND or said.endswith("not found"):
@@ -43,10 +58,41 @@ def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any]
     if "Authentication Required" in said:
         return NotAuthorisedError(f"{what}: {said}", hint="check how you sign in to the registry", command=what)
     if code == UNREACHABLE:
-        return UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
+        failed = UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
+        failed.lasting = bool(_LASTING.search(said))
+        return failed
+    if done.status < 0:
+        hint = "somebody ended it, or it crashed: see ~/Library/Logs/Anka/anka.log"
+        return RefusedError(f"{what}: it was killed by {_signal(-done.status)}" + _after(said), hint=hint, command=what)
     if not found:
-        return RefusedError(f"{what}: no JSON came back (status {done.status}): {said}", command=what)
+        hint = "is ANKA_CI_ANKA Anka's command? Run it yourself"
+        text = f"{what}: no JSON came back (status {done.status}){_after(said)}"
+        return RefusedError(text, hint=hint, command=what, status=code)
     return RefusedError(f"{what}: {said or 'failed without a message'}", command=what, status=code)
+
+
+def _after(said: str) -> str:
+    return f": {said}" if said else ""
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def passing(failed: AnkaCiError) -> bool:
+    """Whether the same call may well succeed a little later: no answer of the registry, or one of an overloaded server.
+
+    Source: code 30 and the messages of Anka's command-line reference; anklet takes any failure of a pull for a tag that
+    is not there and cancels the job, so what passes has to be tried again here.
+    """
+    if isinstance(failed, UnreachableError):
+        return not failed.lasting
+    return isinstance(failed, RefusedError) and bool(
+        _PASSING.search(failed.message) and not _LASTING.search(failed.message)
+    )
 
 
 def spoken(done: process.Finished) -> str:

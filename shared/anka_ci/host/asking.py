@@ -6,6 +6,7 @@ The part of the door that all nouns share; knows no operation.
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci import process
 from anka_ci.auth import REGISTRY
-from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UsageError
 from anka_ci.host import answers
+from anka_ci.host.memory import Memory
 from anka_ci.host.release import Release
 from anka_ci.host.words import Words
-from anka_ci.result import Progress
+from anka_ci.result import Progress, Said
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
 
-_PERCENT = re.compile(r"(\d{1,3})%\s*\[")
+_PERCENT = re.compile(r"(\d{1,3})%\s*\[|\]\s*(\d{1,3})%")
+"""A progress bar: 3.x puts the number before it, 2.x behind."""
+TRIES = 3
+"""So often a call that changes nothing, or may be repeated, is made in all."""
 
 
 class Asking:
@@ -34,28 +39,65 @@ class Asking:
         self._found = anka.context.of(REGISTRY)
         self._version: dict[str, Any] | None = None
 
-    def _told(self) -> dict[str, Any]:
-        if self._version is None:
-            self._version = dict(self._body(["version"]) or {})
+    def _told(self, *, again: bool = False) -> dict[str, Any]:
+        """What the command tells of itself, from memory where it was asked before and has not changed since."""
+        memory = Memory(self.command, os.environ)
+        if self._version is None and not again:
+            self._version = memory.recall()
+        if self._version is None or again:
+            self._version = self._mapping(["version"])
+            memory.keep(self._version)
         return self._version
 
     @cached_property
     def _words(self) -> Words:
-        return Words(Release.read(self._told()))
+        release = Release.read(self._told())
+        if release.unknown:
+            text = f"this host has anka {release}, which is newer than this anka-ci knows; it is taken for 3.9"
+            self._anka.tell(Said(text=text, level="warning"))
+        return Words(release)
 
     def _body(
-        self, words: list[str], variables: Mapping[str, str] | None = None, *, sought: str = "", subject: str = ""
+        self,
+        words: list[str],
+        variables: Mapping[str, str] | None = None,
+        *,
+        sought: str = "",
+        subject: str = "",
+        tries: int = 1,
     ) -> Any:
         """Run a command in its machine-readable mode; the body of its answer, None when there is none.
 
-        ``sought`` is what it names, for the error; with ``subject`` its progress is told. Raises ``NotFoundError``,
-        ``NotAuthorisedError``, ``UnreachableError`` or ``RefusedError`` with the command's words, ``UsageError`` when
-        there is no such command, ``FellShortError`` at the deadline and ``InterruptError`` when cancelled.
+        ``sought`` is what it names, for the error; with ``subject`` its progress is told. What may be done twice is
+        tried up to ``tries`` times, when it failed for what passes by itself.
+
+        Raises ``NotFoundError``, ``NotAuthorisedError``, ``UnreachableError`` or ``RefusedError`` with the command's
+        words, ``UsageError`` when there is no such command, ``FellShortError`` at the deadline and when the command
+        neither says nor does anything for long, and ``InterruptError`` when cancelled.
         """
+        for attempt in range(1, tries + 1):
+            try:
+                return self._once(words, variables, sought, subject)
+            except AnkaCiError as error:
+                if attempt == tries or not answers.passing(error):
+                    raise
+                seconds = 4 ** (attempt - 1) * random.uniform(0.5, 1.0)
+                self._anka.tell(Said(text=f"{error.message}; trying again in {seconds:.1f} s", level="warning"))
+                self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
+                self._anka.cancelled.check("anka " + words[0])
+                self._anka.deadline.check("anka " + words[0])
+        raise AssertionError("the last try returns or raises")
+
+    def _once(self, words: list[str], variables: Mapping[str, str] | None, sought: str, subject: str) -> Any:
+        shown = ""
 
         def on_line(stream: str, line: str) -> None:
-            if match := _PERCENT.search(line):
-                self._anka.tell(Progress(subject=subject, done=int(match.group(1)) / 100, total=1.0))
+            nonlocal shown
+            match = _PERCENT.search(line)
+            percent = (match.group(1) or match.group(2)) if match else shown
+            if percent != shown:
+                shown = percent
+                self._anka.tell(Progress(subject=subject, done=min(int(percent), 100) / 100, total=1.0))
 
         done = self._plain(["--machine-readable", *words], variables, on_line=on_line if subject else None)
         found = answers.envelope(done)
@@ -66,8 +108,8 @@ class Asking:
     def _mapping(
         self, words: list[str], variables: Mapping[str, str] | None = None, *, sought: str = ""
     ) -> dict[str, Any]:
-        """The same where the body has to be a mapping, or a list that holds only one."""
-        body = self._body(words, variables, sought=sought)
+        """A question whose answer has to be a mapping, or a list that holds only one."""
+        body = self._body(words, variables, sought=sought, tries=TRIES)
         if isinstance(body, list) and len(body) == 1:
             body = body[0]
         if not isinstance(body, dict):
@@ -97,6 +139,8 @@ class Asking:
             raise UsageError(
                 f"the anka command {self.command[0]!r} is not there", hint="correct ANKA_CI_ANKA, or install Anka"
             ) from error
+        except RefusedError as error:  # no program, or not for this user or this machine
+            raise UsageError(f"the anka command {error.message}", hint="correct ANKA_CI_ANKA, or its rights") from error
 
     def _environment(self) -> dict[str, str]:
         """The caller's own, with progress on stderr."""

@@ -6,7 +6,7 @@ Never edits Anka's own file, whose format is not documented. Nothing else here r
 from __future__ import annotations
 
 from anka_ci.errors import RefusedError
-from anka_ci.host.asking import Asking
+from anka_ci.host.asking import TRIES, Asking
 from anka_ci.wire.remote import Remote
 
 
@@ -17,11 +17,11 @@ class Remotes(Asking):
         """The registries that are configured, in the command's order."""
         words, before = self._words.remotes(), self._words.remotes_before()
         try:
-            body = self._body(words)
+            body = self._body(words, tries=TRIES)
         except RefusedError:
             if words == before:
                 raise
-            body = self._body(before)
+            body = self._body(before, tries=TRIES)
         return Remote.read_all(body)
 
     def add_remote(self, name: str, url: str, *, force: bool = False) -> None:

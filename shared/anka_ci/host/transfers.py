@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from anka_ci.auth import SignIn, files
 from anka_ci.errors import UsageError
 from anka_ci.host import answers
-from anka_ci.host.asking import Asking
+from anka_ci.host.asking import TRIES, Asking
 from anka_ci.result import Said
 from anka_ci.secret import Secret
 from anka_ci.wire.address import Address
@@ -29,14 +29,17 @@ class Transfers(Asking):
             return DownloadSize.read(self._mapping(words, signed.variables, sought=template))
 
     def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
-        """Pull a tag and check it out; ``local`` checks out what is here and asks no network."""
+        """Pull a tag and check it out; ``local`` checks out what is here and asks no network.
+
+        What the network breaks off is tried again: a pull goes on with the layers that are here already.
+        """
         with files.handed(SignIn() if local else self._signed(registry_url)) as signed:
             if local:
                 words = self._words.checkout(template, tag, shrink=shrink)
             else:
                 before = self._words.registry(registry_url, signed.options)
                 words = self._words.pull(template, tag, shrink=shrink, before=before)
-            body = self._body(words, signed.variables, sought=template, subject=tag)
+            body = self._body(words, signed.variables, sought=template, subject=tag, tries=TRIES)
         return answers.moved(body, "bytes_received")
 
     def push(
@@ -49,7 +52,10 @@ class Transfers(Asking):
         onto: str | None = None,
         force: bool = False,
     ) -> Moved:
-        """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag."""
+        """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag.
+
+        Never repeated by itself: whether a push that failed has arrived is for the registry to say.
+        """
         with files.handed(self._signed(registry_url)) as signed:
             before = self._words.registry(registry_url, signed.options)
             words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)

@@ -13,7 +13,7 @@ from typing import Any
 from anka_ci import process
 from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.host import answers
-from anka_ci.host.asking import Asking
+from anka_ci.host.asking import TRIES, Asking
 from anka_ci.wire.vm import Vm
 
 
@@ -22,7 +22,7 @@ class Vms(Asking):
 
     def vms(self) -> list[Vm]:
         """Every VM of this user."""
-        return [Vm.read(row) for row in self._body(["list"]) or []]
+        return [Vm.read(row) for row in self._body(["list"], tries=TRIES) or []]
 
     def vm(self, name_or_id: str) -> Vm:
         """A VM by name or id; ``NotFoundError`` when there is none."""
@@ -30,13 +30,13 @@ class Vms(Asking):
 
     def tags(self, vm: str) -> list[str]:
         """The local tags of a VM, the current one first."""
-        body = self._body(self._words.tags(vm), sought=vm) or []
+        body = self._body(self._words.tags(vm), sought=vm, tries=TRIES) or []
         return [str(row["tag"]) for row in body if isinstance(row, Mapping) and row.get("tag")]
 
     def top(self, vm: str, tag: str) -> str | None:
         """The file of a local tag's newest disk layer; None where the command does not tell."""
         try:
-            body = self._body(self._words.disk(vm, tag), sought=f"{vm}:{tag}")
+            body = self._body(self._words.disk(vm, tag), sought=f"{vm}:{tag}", tries=TRIES)
         except (NotFoundError, RefusedError):
             return None
         file = body.get("file") if isinstance(body, Mapping) else None

@@ -1,0 +1,159 @@
+"""The exact words of every operation per generation of the ``anka`` command, as a foreign one hears them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anka_ci.errors import RefusedError
+from anka_ci.host import Host
+from foreign_anka import ForeignAnka, ok
+
+URL = "http://registry.internal:8089"
+AT = f"registry --remote {URL}"
+OLD = f"registry --registry-path {URL}"
+RELEASES = ("2.2.1", "2.5.7", "3.8.5", "3.9.1")
+
+Call = Callable[[Host], object]
+WORDS: list[tuple[str, Call, tuple[str, ...]]] = [
+    # An operation, and its words for 2.2.1, 2.5.7, 3.8.5 and 3.9.1; one that stands alone is for all of them.
+    ("vms", lambda host: host.vms(), ("list",)),
+    ("vm", lambda host: host.vm("vm"), ("show vm",)),
+    ("tags", lambda host: host.tags("vm"), ("show vm tags", "show vm tags", "show vm tag", "show vm tag")),
+    ("top", lambda host: host.top("vm", "v1"), ("show vm --tag v1 disk",)),
+    ("config", lambda host: host.config("vm"), ("describe vm",)),
+    ("license", lambda host: host.license(), ("license show",)),
+    (
+        "size",
+        lambda host: host.download_size("vm", "v1", URL),
+        (
+            f"{OLD} check-download-size --tag v1 vm",
+            f"{OLD} check-download-size --tag v1 vm",
+            f"pull --check-download-size --tag v1 vm {URL}",
+            f"pull --check-download-size --tag v1 vm {URL}",
+        ),
+    ),
+    (
+        "pull",
+        lambda host: host.pull("vm", "v1", registry_url=URL),
+        tuple(f"{before} pull --tag v1 vm" for before in (OLD, OLD, AT, AT)),
+    ),
+    (
+        "pull --shrink",
+        lambda host: host.pull("vm", "a::b+c", registry_url=URL, shrink=True),
+        tuple(f"{before} pull --tag a::b+c --shrink vm" for before in (OLD, OLD, AT, AT)),
+    ),
+    (
+        "pull --local",
+        lambda host: host.pull("vm", "v1", registry_url=URL, local=True, shrink=True),
+        ("registry pull --tag v1 --local --shrink vm",),
+    ),
+    ("reset", lambda host: host.reset("vm"), ("registry pull --local vm",)),
+    (
+        "push",
+        lambda host: host.push("vm", "v1", registry_url=URL, description="-d x", onto="other"),
+        tuple(f"{before} push --tag v1 --description -d x --remote-vm other vm" for before in (OLD, OLD, AT, AT)),
+    ),
+    (
+        "push --force",
+        lambda host: host.push("vm", "v1", registry_url=URL, force=True),
+        ("no push --force", *(f"{before} push --tag v1 --force vm" for before in (OLD, AT, AT))),
+    ),
+    ("clone", lambda host: host.clone("vm", "new"), ("clone vm new; show u",)),
+    ("clone --copy", lambda host: host.clone("vm", "new", copy=True), ("clone --copy vm new; show u",)),
+    (
+        "clone --tag",
+        lambda host: host.clone("vm", "new", tag="v1"),
+        ("no clone of a tag", "no clone of a tag", "clone --tag v1 vm new; show u", "clone --tag v1 vm new; show u"),
+    ),
+    ("start", lambda host: host.start("vm"), ("start vm",)),
+    ("stop", lambda host: host.stop("vm"), ("stop vm",)),
+    ("stop --force", lambda host: host.stop("vm", force=True), ("stop --force vm",)),
+    ("suspend", lambda host: host.suspend("vm"), ("suspend vm",)),
+    (
+        "run",
+        lambda host: host.run("vm", ["sh", "-c", "exit"], folder="/w"),
+        tuple(
+            f"show vm; run {volume}--wait-network -w /w vm sh -c exit"
+            for volume in ("--no-volume ", "--no-volume ", "", "")
+        ),
+    ),
+    ("delete", lambda host: host.delete("vm"), ("delete --yes vm",)),
+    (
+        "delete a tag",
+        lambda host: host.delete_tag("vm", "v1"),
+        (
+            "no way to delete a local tag",
+            "delete --yes --tag v1 vm",
+            "delete --yes --tag v1 vm",
+            "delete --yes --tag v1 vm",
+        ),
+    ),
+    (
+        "remotes",
+        lambda host: host.remotes(),
+        ("registry list-repos", "registry list-repos", "registry list-repos", "registry --list; registry list-repos"),
+    ),
+    (
+        "add a remote",
+        lambda host: host.add_remote("name", URL, force=True),
+        tuple(f"registry add {force}name {URL}" for force in ("", "", "--force ", "--force ")),
+    ),
+    ("choose a remote", lambda host: host.choose_remote("name"), ("registry set name",)),
+    (
+        "forget a remote",
+        lambda host: host.forget_remote("name"),
+        tuple(f"registry {word} name" for word in ("delete", "delete", "remove", "remove")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "call", "expected"), WORDS, ids=[name for name, _, _ in WORDS])
+def test_each_generation_hears_its_own_words(name, call, expected, tmp_path: Path):
+    told = []
+    for release in RELEASES:
+        folder = tmp_path / release
+        folder.mkdir()
+        foreign = ForeignAnka(folder, release)
+        foreign.says("*registry --list*", '{"status": "ERROR", "message": "unknown option --list"}', status=1)
+        foreign.says("*list", ok([]))
+        foreign.says("*tag", ok([]))
+        foreign.says("*tags", ok([]))
+        foreign.says("*", ok({"uuid": "u", "name": "vm"}))
+        try:
+            call(foreign.doors().host)
+        except RefusedError as error:
+            told.append(error.message.replace(f"the anka of this host ({release}) has no ", "no "))
+        else:
+            told.append("; ".join(" ".join(words) for words in foreign.calls))
+    assert (expected if len(expected) > 1 else expected * len(RELEASES)) == tuple(told)
+
+
+def test_2_4_deletes_a_tag_by_its_name_behind_the_vms(tmp_path):
+    foreign = ForeignAnka(tmp_path, "2.4.1")
+    foreign.says("*", ok())
+    foreign.doors().host.delete_tag("vm", "v1")
+    assert [["delete", "--yes", "vm:v1"]] == foreign.calls
+
+
+def test_a_version_to_come_is_taken_for_the_newest_known_and_that_is_said_once(tmp_path):
+    told: list[object] = []
+    foreign = ForeignAnka(tmp_path, "4.0.0-beta1")
+    foreign.says("*", ok([]))
+    host = foreign.doors(told).host
+    for _ in range(2):
+        host.remotes()
+        host.choose_remote("name")
+    assert ["registry", "--list"] == foreign.calls[0]
+    (said,) = told
+    assert "this host has anka 4.0.0, which is newer than this anka-ci knows; it is taken for 3.9" == said.text
+
+
+@pytest.mark.parametrize("version", ["", "devel", "v?"])
+def test_a_version_that_cannot_be_read_is_taken_for_3_0(version, tmp_path):
+    foreign = ForeignAnka(tmp_path, version)
+    foreign.says("*", ok([]))
+    foreign.doors().host.forget_remote("name")
+    assert [["registry", "delete", "name"]] == foreign.calls
