@@ -127,7 +127,10 @@ class OciRegistry(Registry):
         manifest = found[1] if found else None
         if manifest is None or manifest.config_size > LARGEST_CONTENT:
             raise NotFoundError("configuration", f"{template.name}:{version.tag}", where=self.url)
-        read = json.loads(self._oci.content(repository, manifest.config_digest))
+        try:
+            read = json.loads(self._oci.content(repository, manifest.config_digest))
+        except (ValueError, RecursionError):
+            read = None
         if not isinstance(read, dict):
             raise NotFoundError("configuration", f"{template.name}:{version.tag}", where=self.url)
         return read
@@ -187,7 +190,7 @@ def _taken(content: bytes) -> tuple[Manifest | None, int]:
     try:
         layers = json.loads(content).get("layers") or ()
         return None, sum(int(layer["size"]) for layer in layers)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None, 0
 
 

@@ -21,12 +21,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from anka_ci.anka import Anka
+from anka_ci.clock import ManualClock
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, NotAuthorisedError, RefusedError
+from anka_ci.oci import Oci
+from anka_ci.oci.upload import CHUNK
 from anka_ci.server.app import Server
-from anka_ci.settings import load
+from anka_ci.settings import Context, load
 from gate import Gate
 from integration.conftest import standin_env, tool, wait_until
+from registries import front
 
 SECRET = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
 """The word ``secret``, as bcrypt has it with the least work."""
@@ -311,3 +315,14 @@ def test_what_was_cut_off_goes_on(plain: Registry, run: Run, tmp_path: Path) -> 
         run(*words, "pull", "sonoma", home=str(tmp_path / "two"))
         assert gate.down < 65_000_000
     assert bundle(tmp_path / "host") == bundle(tmp_path / "two")
+
+
+def test_a_host_that_loses_all_of_a_cut_piece_gets_chunks(server: Server, tmp_path: Path) -> None:
+    content = b"lossy" * (16 << 20)
+    (tmp_path / "layer").write_bytes(content)
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    with front(server.registry_url, lossy=70 << 20) as there:
+        oci = Oci(there.url, Anka(Context(), clock=ManualClock()), foreign=True)
+        oci.push("team/lossy", digest, tmp_path / "layer", tmp_path / "ticket")
+        assert [CHUNK, len(content) - CHUNK] == [size for method, size in there.sizes if method == "PATCH"]
+        assert len(content) == oci.blob_size("team/lossy", digest)

@@ -77,16 +77,6 @@ def test_no_chunk_is_smaller_than_the_registry_wants(embedded, layer):
     assert CHUNK + 5 == chunks.end(5, CHUNK + 5)
 
 
-def test_a_host_that_loses_all_of_a_cut_piece_gets_chunks(embedded, tmp_path):
-    content = b"lossy" * (16 * MEBI)
-    (tmp_path / "layer").write_bytes(content)
-    digest = "sha256:" + hashlib.sha256(content).hexdigest()
-    with front(embedded, lossy=70 * MEBI) as there:
-        client(there).push("team/lossy", digest, tmp_path / "layer", tmp_path / "ticket")
-        assert [CHUNK, len(content) - CHUNK] == sizes(there)
-        assert len(content) == client(there).blob_size("team/lossy", digest)
-
-
 def test_a_small_blob_in_two_steps(embedded):
     with front(embedded, two_steps=True) as there:
         oci = client(there)

@@ -37,10 +37,10 @@ def handed(found: SignIn) -> Iterator[Handed]:
     if found.client_secret is not None:
         variables["ANKA_CI_CLIENT_ID"] = found.client_id or ""
         variables["ANKA_CI_CLIENT_SECRET"] = found.client_secret.reveal()
-    if found.user is not None:  # these two are Anka's own since 3.9
-        variables["ANKA_REGISTRY_USER"] = found.user.reveal()
-    if found.auth_token is not None:
-        variables["ANKA_REGISTRY_AUTH_TOKEN"] = found.auth_token.reveal()
+    known = {"ANKA_REGISTRY_USER": found.user, "ANKA_REGISTRY_AUTH_TOKEN": found.auth_token}  # Anka's own since 3.9
+    if any(known.values()):  # one of them; the other may be there for something else
+        there = {name: value.reveal() if value else "" for name, value in known.items() if value or name in os.environ}
+        variables |= there
     if found.headers:
         variables["ANKA_CI_HEADERS"] = json.dumps({name: value.reveal() for name, value in found.headers})
     with contextlib.ExitStack() as opened:

@@ -104,6 +104,10 @@ def sign_in(layers: Sequence[Layer], *, reach: Sequence[Layer] | None = None) ->
         raise UsageError(
             f"{given.source} is not USER:PASSWORD", hint="write the user, a colon, and the password or token"
         )
+    token = _secret(found.get("auth-token"))
+    if token is not None and (given := found["auth-token"]) is not None and not re.fullmatch("[!-~]+", token.reveal()):
+        hint = "it is one word; some tools print it as JSON, or with what is around it"
+        raise UsageError(f"{given.source} is no token", hint=hint)
     used = [*(WAYS[way] if way else ()), *(("certificate", "key") if certificate else ())]
     sources = tuple(dict.fromkeys(each.source for name in used if (each := found[name]) is not None))
     return SignIn(
@@ -116,7 +120,7 @@ def sign_in(layers: Sequence[Layer], *, reach: Sequence[Layer] | None = None) ->
         client_id=_text(found.get("client-id")),
         client_secret=_secret(found.get("client-secret")),
         user=user,
-        auth_token=_secret(found.get("auth-token")),
+        auth_token=token,
         ca=_text(found["ca"]),
         proxy=_text(found["proxy"]),
         headers=headers,

@@ -142,7 +142,7 @@ class Oci:
             try:
                 rows = json.loads(reply.content)[key] or []
                 found += list(rows)
-            except (ValueError, LookupError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, RecursionError) as error:
                 raise UnreachableError(f"{self.url} told no {key}", hint="is it an OCI registry?") from error
             match = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next"?', reply.headers.get("Link", ""))
             if not match:

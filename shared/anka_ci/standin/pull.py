@@ -62,6 +62,17 @@ def named(library: Library, anka: Anka, sought: str) -> str:
     return machine.name if machine else sought
 
 
+def every(anka: Anka) -> list[Template]:
+    """All templates that the registry lists, with their versions; repositories that nothing is left of are none."""
+    found = []
+    for row in anka.registry.templates():
+        try:
+            found.append(anka.registry.by_id(row.id))
+        except NotFoundError:  # an OCI registry goes on listing it; elsewhere it has gone meanwhile
+            continue
+    return found
+
+
 def version(template: Template, tag: str | None, number: int | None) -> Version:
     """The version that is meant; a tag that is not there is named with its template."""
     try:
@@ -252,7 +263,7 @@ def _keep(library: Library, place: Place, machine: Machine | None, manifest: Man
     """Make what was fetched a local tag, and the VM if it is not there."""
     if manifest.config_size > LARGEST_CONTENT:
         raise Failure(f"{manifest.name}:{manifest.tag}: the configuration is too large")
-    config = json.loads(place.oci.content(place.repository, manifest.config_digest))
+    config = _config(place.oci.content(place.repository, manifest.config_digest), manifest)
     nvram = next((layer for layer in manifest.layers if layer.role == "nvram"), None)
     kept = place.oci.content(place.repository, nvram.digest) if nvram else None
     now = library.clock.now()
@@ -271,6 +282,19 @@ def _keep(library: Library, place: Place, machine: Machine | None, manifest: Man
         return library.publish(manifest.id, own, state, kept, tagged=meta)
     library.add_tag(machine, config, meta, kept)
     return machine
+
+
+def _config(content: bytes, manifest: Manifest) -> dict[str, Any]:
+    """A VM configuration; ``Failure`` for what is none, whoever pushed it."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    drives = found.get("hard_drives") if isinstance(found, dict) else None
+    sound = not drives or (isinstance(drives, list) and all(isinstance(each, dict) for each in drives))
+    if not isinstance(found, dict) or not sound:
+        raise Failure(f"{manifest.name}:{manifest.tag}: its VM configuration cannot be read", hint="push it again")
+    return found
 
 
 def shrink(library: Library, machine: Machine, tag: str) -> None:

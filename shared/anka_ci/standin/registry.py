@@ -120,7 +120,7 @@ def _parts(url: str) -> dict[str, str]:
 def list_(desk: Desk, words: Words) -> Reply:
     anka = _open(desk, words)
     templates = [pulling.find(anka, name, desk.arch) for name in words.rest]
-    templates = templates or [anka.registry.by_id(row.id) for row in anka.registry.templates()]
+    templates = templates or pulling.every(anka)
     key = "id" if desk.voice.generation == 2 else "uuid"
     rows: list[dict[str, Any]] = []
     for template in templates:

@@ -59,7 +59,10 @@ class Manifest:
     @classmethod
     def read(cls, content: bytes) -> Manifest | None:
         """Parse a manifest; None when it is not one of ours. ``ValueError`` when it claims to be and is broken."""
-        found = json.loads(content)
+        try:
+            found = json.loads(content)
+        except RecursionError:
+            raise ValueError("the manifest is nested too deep") from None
         if not isinstance(found, Mapping) or found.get("artifactType") != ARTIFACT_TYPE:
             return None
         try:
@@ -72,7 +75,7 @@ class Manifest:
                 description=notes.get("anka-ci.description", ""),
                 arch=notes.get("anka-ci.arch", ""),
                 config_digest=_digest(config["digest"]),
-                config_size=int(config["size"]),
+                config_size=_size(config["size"]),
                 layers=layers,
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -120,7 +123,7 @@ def _read_layer(item: Mapping[str, Any]) -> Layer:
         raise ValueError(f"{role!r} is no role of a layer")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", file):
         raise ValueError(f"{file!r} is no file name of a layer")
-    return Layer(file=file, digest=_digest(item["digest"]), size=int(item["size"]), role=role)
+    return Layer(file=file, digest=_digest(item["digest"]), size=_size(item["size"]), role=role)
 
 
 def _emit_layer(layer: Layer) -> dict[str, Any]:
@@ -130,6 +133,12 @@ def _emit_layer(layer: Layer) -> dict[str, Any]:
         "size": layer.size,
         "annotations": {TITLE: layer.file, "anka-ci.role": layer.role},
     }
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no size")
+    return value
 
 
 def _digest(value: str) -> str:

@@ -170,3 +170,59 @@ def test_layers_move_side_by_side_and_the_first_failure_ends_the_others(ask, gue
         code, said = ask("registry", "-r", registry.url, "-p", "side", "pull", made, ANKA_HOME=str(tmp_path / "none"))
         assert (1, True) == (code, "broken here" in said)
         assert [] == [*(tmp_path / "none" / "vm_lib").glob("[0-9a-f]*")]
+
+
+UNREADABLE, NO_CONFIG = "the registry's manifest cannot be read", "its VM configuration cannot be read"
+MADE_UP = [
+    ({"size": -1}, UNREADABLE),
+    ({"size": True}, UNREADABLE),
+    ({"id": "../../escape"}, UNREADABLE),
+    ({"title": "../../escape.ank"}, UNREADABLE),
+    ({"config": b"[]"}, NO_CONFIG),
+    ({"config": b"no JSON"}, NO_CONFIG),
+    ({"config": b"[" * 100_000}, NO_CONFIG),
+    ({"config": b'{"hard_drives": [1]}'}, NO_CONFIG),
+    ({"manifest": b"[" * 100_000}, "nested too deep"),
+]
+
+
+def test_what_somebody_else_made_up_is_no_template(ask, made, embedded, library):
+    """A pull of it fails in words, writes nothing outside of the library, and shows no VM."""
+    ask(*THERE, "push", "-t", "v1", made)
+    oci, repository, title = data(embedded), f"team/vms/{made.lower()}", "org.opencontainers.image.title"
+    home = {"ANKA_HOME": str(library.parent / "wrong")}
+    with front(embedded) as there:
+        for change, said in MADE_UP:
+            found = json.loads(oci.manifest(repository, "v1")[0])
+            layer, notes = found["layers"][0], found["annotations"]
+            notes["anka-ci.id"] = change.get("id", notes["anka-ci.id"])
+            layer["size"] = change.get("size", layer["size"])
+            layer["annotations"][title] = change.get("title", layer["annotations"][title])
+            if "config" in change:
+                config = change["config"]
+                found["config"] = {"digest": oci.put_content(repository, config), "size": len(config)}
+            content = change.get("manifest") or json.dumps(found).encode()
+            there.instead = {f"/v2/{repository}/manifests/": content}
+            code, told = ask("registry", "-r", there.url, "-p", "team/vms", "pull", "-t", "v1", made, **home)
+            assert (1, True) == (code, said in told), (change, told)
+    assert [] == [*(library.parent / "wrong" / "vm_lib").glob("[!.]*")]
+    assert [] == [*library.parent.glob("**/escape*")]
+
+
+def test_what_a_controller_is_told_does_not_go_to_an_oci_registry(ask, made, embedded):
+    with front(embedded) as there:
+        words = ("registry", "-r", there.url, "-p", "team/vms")
+        secrets = {"ANKA_CI_TOKEN": "root", "ANKA_CI_HEADERS": "X-Gate: hush", "ANKA_REGISTRY_API_KEY_ID": "x"}
+        assert "v1" == ask(*words, "push", "-t", "v1", made, **secrets)["tag"]
+        assert {""} == {said for _, _, said in there.asked}
+        assert [] == [name for name in there.headers if name.lower() == "x-gate"]
+    code, said = ask(*THERE, "list", made, ANKA_REGISTRY_AUTH_TOKEN='{"authorizationData": 1}')
+    assert (1, "ANKA_REGISTRY_AUTH_TOKEN is no token") == (code, said)
+
+
+def test_a_repository_that_nothing_is_left_of(ask, made, embedded):
+    ask(*THERE, "push", "-t", "v1", made)
+    rows = json.dumps({"repositories": [f"team/vms/{made.lower()}", "team/vms/empty"]}).encode()
+    with front(embedded, instead={"/v2/_catalog": rows}) as there:
+        listed = ask("registry", "-r", there.url, "-p", "team/vms", "list")
+    assert [(made, "v1")] == [(row["name"], row["latest"]) for row in listed]
