@@ -11,46 +11,22 @@ import os
 import pwd
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 
 from anka_ci.clock import Cancelled, Clock
-from anka_ci.errors import AnkaCiError, InterruptError, UsageError
-from anka_ci.standin import life, local
+from anka_ci.errors import AnkaCiError, InterruptError
+from anka_ci.standin.commands import perform
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.library import Library
-from anka_ci.standin.output import Failure, Reply, Voice
+from anka_ci.standin.output import Failure, Voice
 from anka_ci.standin.persona import persona
 from anka_ci.standin.remotes import Kept, Remotes
 
-
-def _registry() -> ModuleType:
-    """Imported where it is used: HTTP and TLS take as long to load as all the rest, and most commands need neither."""
-    from anka_ci.standin import registry
-
-    return registry
-
-
 GLOBAL_FLAGS = ("--machine-readable", "-j", "--debug")
-COMMANDS: Mapping[str, Callable[[Desk, list[str]], Reply]] = {
-    "version": local.version,
-    "license": local.license,
-    "config": local.config,
-    "create": life.create,
-    "list": local.list_,
-    "show": local.show,
-    "describe": local.describe,
-    "clone": life.clone,
-    "start": life.start,
-    "stop": life.stop,
-    "suspend": life.suspend,
-    "run": life.run,
-    "delete": life.delete,
-    "registry": lambda desk, words: _registry().main(desk, words),
-    "pull": lambda desk, words: _registry().top(desk, "pull", words),
-    "push": lambda desk, words: _registry().top(desk, "push", words),
-}
+"""Flags before the command; those of 2.x with a value are in ``GLOBAL_VALUES``."""
+GLOBAL_VALUES = ("-l", "--login", "--log-level")
 
 
 def home(environment: Mapping[str, str]) -> Path:
@@ -71,8 +47,11 @@ def main(
 ) -> int:
     """Run one command; its exit code."""
     words, flags = list(argv), set()
-    while words and words[0] in GLOBAL_FLAGS:
-        flags.add(words.pop(0))
+    while words and words[0].partition("=")[0] in (*GLOBAL_FLAGS, *GLOBAL_VALUES):
+        flag = words.pop(0)
+        flags.add(flag)
+        if flag in GLOBAL_VALUES and words:
+            words.pop(0)  # who signs in and how much is logged mean nothing here
     machine = bool(flags & {"--machine-readable", "-j"}) or environment.get("ANKA_MACHINE_READABLE", "") not in (
         "",
         "0",
@@ -82,7 +61,7 @@ def main(
     try:
         voice = dataclasses.replace(voice, persona=persona(environment.get("ANKA_STANDIN_GENERATION", "")))
         cancelled = Cancelled() if cancelled is None else cancelled
-        return voice.answer(_run(_desk(voice, place, environment, cancelled, clock), words))
+        return voice.answer(perform(_desk(voice, place, environment, cancelled, clock), words))
     except AnkaCiError as error:
         return voice.fail(error)
     except OSError as error:
@@ -95,28 +74,17 @@ def main(
 def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: Cancelled, clock: Clock | None) -> Desk:
     vms = Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib")
     images = Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib")
+    config = Kept(place / "config.json")
+    unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or config.read().get("allow_nonunique_names")
     return Desk(
-        library=Library(vms, images, clock),
+        library=Library(vms, images, clock, named_by_id=voice.generation == 2, unique_names=unique not in ("1", 1)),
         remotes=Remotes(place),
-        config=Kept(place / "config.json"),
+        config=config,
         home=place,
         environment=environment,
         cancelled=cancelled,
         voice=voice,
     )
-
-
-def _run(desk: Desk, words: list[str]) -> Reply:
-    if not words or words[0] in ("--help", "-h", "help"):
-        return Reply(text="usage: anka [--machine-readable] " + "|".join(sorted(COMMANDS)) + " …")
-    name, *rest = words
-    if name == "--version":
-        name = "version"
-    if name not in COMMANDS:
-        raise UsageError(f"no such command: {name}", hint="there is " + ", ".join(sorted(COMMANDS)))
-    if "--help" in rest and name != "run":
-        return Reply(text=f"usage: anka {name} …")
-    return COMMANDS[name](desk, rest)
 
 
 def hear() -> Cancelled:

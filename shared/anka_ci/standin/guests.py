@@ -13,19 +13,18 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from anka_ci import process
-from anka_ci.clock import Cancelled
-from anka_ci.standin import layers
+from anka_ci.standin import layers, mounts
 from anka_ci.standin.files import discard, put
 from anka_ci.standin.library import Library
-from anka_ci.standin.output import Failure, Reply
-from anka_ci.standin.stored import Machine
+from anka_ci.standin.output import Failure
+from anka_ci.standin.stored import Machine, Meta
 from anka_ci.wire.manifest import Layer
 
 PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 """Where a guest's commands are looked for."""
+OWN_PATH = ("opt/homebrew/bin", "usr/local/bin")
+"""Folders of a guest in which its commands are looked for first: what was copied to ``VM:/usr/local/bin`` is there."""
 KEPT = ("LANG", "LC_ALL", "TERM", "TZ", "TMPDIR", "USER", "LOGNAME")
 """What a guest's command gets of the caller's environment, beside what ``-e``, ``-f`` and ``-E`` ask for."""
 
@@ -38,11 +37,40 @@ def start(library: Library, machine: Machine, environment: Mapping[str, str]) ->
         raise Failure(f"{machine.name}: failed to start: a VM for {machine.meta.arch} does not run on this host")
     if not machine.guest.exists():
         _make(library, machine)
+    mounts.clear(machine)
+    wanted = machine.config.get("mounts") or ()
+    for each in wanted:
+        if not Path(each["host_path"]).is_dir():
+            raise Failure(
+                f"{machine.name}: failed to start: {each['host_path']} is to be mounted, and there is no such folder",
+                hint=f"make it, or: anka modify {machine.name} delete mount {each['guest_folder_name']}",
+            )
+    mounts.add(machine, wanted)
     now = library.clock.now()
     machine.save(replace(machine.meta, status="running", started=now, accessed=now))
 
 
+def _sound(library: Library, machine: Machine) -> None:
+    """``Failure`` when a layer's bytes are not what they were; it is set aside, so that a pull fetches it again."""
+    for layer in machine.meta.disks:
+        file = library.image(layer)
+        try:
+            digest = layers.digest(file)
+        except FileNotFoundError:
+            digest = ""
+        if digest != layer.digest:
+            if digest:
+                file.replace(file.with_name(f".{file.name}.damaged"))
+            machine.save(replace(machine.meta, status="failed"))
+            how = "damaged" if digest else "gone"
+            raise Failure(
+                f"{machine.name}: failed to checkout: Input/output error: {layer.file} is {how}",
+                hint="pull the tag again, or delete the VM",
+            )
+
+
 def _make(library: Library, machine: Machine) -> None:
+    _sound(library, machine)
     entries = layers.tree(library.paths(machine.meta))
     needed, free = sum(entry.size for entry in entries.values()), shutil.disk_usage(machine.folder).free
     if needed > free:
@@ -59,7 +87,8 @@ def _make(library: Library, machine: Machine) -> None:
 
 
 def stop(library: Library, machine: Machine, status: str = "stopped") -> None:
-    """Mark a VM as stopped or suspended."""
+    """Mark a VM as stopped or suspended; what was mounted is gone, so that no layer has it."""
+    mounts.clear(machine)
     machine.save(replace(machine.meta, status=status, stopped=library.clock.now()))
 
 
@@ -134,6 +163,12 @@ def _noted(machine: Machine) -> Signs:
     return found
 
 
+def flatten(library: Library, meta: Meta) -> Layer:
+    """One layer that holds all that a VM's or tag's layers make together."""
+    entries = layers.tree(library.paths(meta))
+    return _write(library, "", entries, ())
+
+
 def first_layer(library: Library) -> Layer:
     """The empty disk that a new VM starts with."""
     return _write(library, "", {}, ())
@@ -155,7 +190,13 @@ def environment_of(machine: Machine, caller: Mapping[str, str], given: Sequence[
     ``given`` are ``NAME=value``, or ``NAME`` to pass the caller's value on; ``inherit`` passes everything.
     """
     found = dict(caller) if inherit else {name: caller[name] for name in KEPT if name in caller}
-    found |= {"PATH": PATH, "HOME": str(machine.guest), "ANKA_VM_NAME": machine.name, "ANKA_VM_UUID": machine.id}
+    own = [str(machine.guest / below) for below in OWN_PATH if (machine.guest / below).is_dir()]
+    found |= {
+        "PATH": ":".join([*own, PATH]),
+        "HOME": str(machine.guest),
+        "ANKA_VM_NAME": machine.name,
+        "ANKA_VM_UUID": machine.id,
+    }
     found.setdefault("LANG", "C.UTF-8")
     for each in given:
         name, equals, value = each.partition("=")
@@ -172,24 +213,6 @@ def folder_of(machine: Machine, below: str | None) -> Path:
     if not found.is_dir():
         raise Failure(f"{below}: there is no such folder in the guest")
     return found
-
-
-def become(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-    """Replace this process by the guest's command, so that streams, signals and exit status are its own."""
-    os.chdir(folder)
-    try:
-        os.execvpe(argv[0], list(argv), dict(environment))
-    except OSError as error:
-        code = 127 if isinstance(error, FileNotFoundError) else 126
-        raise Failure(f"{argv[0]}: {error.strerror}", code) from error
-
-
-def capture(argv: Sequence[str], folder: Path, environment: Mapping[str, str], cancelled: Cancelled) -> Reply:
-    """Run the guest's command and answer with what it printed."""
-    done = process.run(argv, env=environment, cwd=folder, cancelled=cancelled)
-    body: dict[str, Any] = {"stdout": done.stdout, "stderr": done.stderr}
-    code = done.status if done.status >= 0 else 128 - done.status
-    return Reply(body=body, message="" if code == 0 else f"the command ended with status {code}", code=code)
 
 
 def forget(machine: Machine) -> None:

@@ -163,6 +163,16 @@ def _copy(entry: Entry, target: Path, buffer: memoryview) -> None:
     os.utime(target, (TIME, TIME))
 
 
+def digest(file: Path) -> str:
+    """The digest of a layer's file as it is now."""
+    hashed = hashlib.sha256()
+    buffer = memoryview(bytearray(BLOCK))
+    with file.open("rb", buffering=0) as source:
+        while count := source.readinto(buffer):
+            hashed.update(buffer[:count])
+    return f"sha256:{hashed.hexdigest()}"
+
+
 def scan(folder: Path) -> dict[str, os.stat_result]:
     """Every path of a guest's folder as it is on disk; sockets, pipes and devices are no part of it."""
     found: dict[str, os.stat_result] = {}

@@ -31,10 +31,21 @@ STALE = 86_400.0
 class Library:
     """The VMs of one user. Everything that changes something does so inside ``locked``."""
 
-    def __init__(self, vms: Path, images: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        vms: Path,
+        images: Path,
+        clock: Clock | None = None,
+        *,
+        named_by_id: bool = False,
+        unique_names: bool = True,
+    ) -> None:
+        """``named_by_id``: configurations are files named after the VM's id, as in 2.x; ``unique_names``: see
+        ``allow_nonunique_names`` of ``config``."""
         self.vms = vms
         self.images = images
         self.clock = clock or SystemClock()
+        self._named_by_id, self._unique = named_by_id, unique_names
 
     @contextlib.contextmanager
     def locked(self, cancelled: Cancelled) -> Iterator[None]:
@@ -96,7 +107,7 @@ class Library:
     def free_name(self, name: str) -> str:
         """A name that no VM has. ``Failure`` 18 otherwise."""
         values.check_name(name)
-        if any(machine.name == name for machine in self.machines()):
+        if self._unique and any(machine.name == name for machine in self.machines()):
             raise Failure(f"{name}: vm already exists", EXISTS)
         return name
 
@@ -111,6 +122,16 @@ class Library:
         """Bytes of the layers that a VM or tag needs."""
         found = {layer.file: layer.size for layer in (*meta.layers, *([meta.working] if meta.working else []))}
         return sum(found.values())
+
+    def whole(self, meta: Meta) -> bool:
+        """Whether every layer that a VM or tag needs is here in its size; bytes are compared when a guest is made."""
+        for layer in (*meta.layers, *([meta.working] if meta.working else [])):
+            try:
+                if self.image(layer).stat().st_size != layer.size:
+                    return False
+            except OSError:
+                return False
+        return True
 
     def digests(self) -> dict[str, str]:
         """The digest of every layer that some VM or tag needs, by file."""
@@ -136,7 +157,7 @@ class Library:
     ) -> Machine:
         """Make a new VM visible; with ``tagged`` its state is that tag, from the first moment on."""
         staged = self.vms / f".new-{uuid.uuid4().hex}"
-        _fill(staged, config, meta, nvram)
+        _fill(staged, config, meta, nvram, f"{machine_id}.yaml" if self._named_by_id else "config.yaml")
         if tagged is not None:
             (staged / "tags").mkdir()
             _fill(staged / "tags" / encode(tagged.tag), config, tagged, nvram)
@@ -170,7 +191,7 @@ class Library:
         (machine.folder / "current").unlink(missing_ok=True)
         discard(machine.guest)
         config = {**stored.config, "name": machine.name, "uuid": machine.id}
-        put(machine.folder / "config.yaml", document.dump(config).encode())
+        put(machine.config_file, document.dump(config).encode())
         if stored.nvram is not None:
             put(machine.folder / "nvram", stored.nvram)
         now = self.clock.now()
@@ -180,13 +201,30 @@ class Library:
         put(machine.folder / "current", meta.tag.encode() + b"\n")
         self.collect(old.files)
 
-    def drop_tag(self, machine: Machine, stored: Stored) -> None:
-        """Remove a local tag and the layers that nothing else needs."""
+    def drop_tag(self, machine: Machine, stored: Stored, *, layers: bool = True) -> None:
+        """Remove a local tag and, unless ``layers`` may stay (2.x), the layers that nothing else needs."""
         meta = stored.meta
         if machine.tag == meta.tag:
             (machine.folder / "current").unlink(missing_ok=True)
         discard(stored.folder)
-        self.collect(meta.files)
+        if layers:
+            self.collect(meta.files)
+
+    def clear_cache(self) -> int:
+        """Remove unfinished transfers and layers that no VM and no tag needs; the bytes that became free.
+
+        Nothing is removed while a damaged VM cannot tell what it needs.
+        """
+        try:
+            used = set().union(*(machine.needs() for machine in self.machines()))
+        except AnkaCiError as error:
+            raise Failure(f"what is an orphan cannot be told: {error.message}", hint="delete the damaged VM") from error
+        freed = 0
+        for left in self.images.iterdir():
+            if left.is_file() and left.name not in used and (left.name.startswith(".") or left.suffix == ".ank"):
+                freed += left.stat().st_size
+                left.unlink()
+        return freed
 
     def delete(self, machine: Machine) -> None:
         """Remove a VM, its tags, and the layers that nothing else needs."""
@@ -228,9 +266,9 @@ def pick(sought: str, rows: list[tuple[str, str, Any]]) -> Any:
     return None
 
 
-def _fill(folder: Path, config: Mapping[str, Any], meta: Meta, nvram: bytes | None) -> None:
+def _fill(folder: Path, config: Mapping[str, Any], meta: Meta, nvram: bytes | None, name: str = "config.yaml") -> None:
     folder.mkdir()
-    put(folder / "config.yaml", document.dump(with_top(config, meta.top)).encode())
+    put(folder / name, document.dump(with_top(config, meta.top)).encode())
     put(folder / "meta.json", meta.emit())
     if nvram is not None:
         put(folder / "nvram", nvram)

@@ -1,21 +1,42 @@
-"""The commands that tell about local VMs and the stand-in itself: list, show, describe, config, license, version.
+"""The commands that tell about the stand-in itself: version, license, config.
 
-Asks no network and changes no VM. What a command prints per release is in Anka's command-line reference.
+Asks no network and knows no VM. Keys of ``config`` and their defaults are those of Anka's command-line reference; only
+those about the library, pulls and names mean anything here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from anka_ci.errors import AnkaCiError
-from anka_ci.standin import guests
+from anka_ci.errors import UsageError
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, size, table
-from anka_ci.standin.stored import Machine, Stored, with_top
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply, details
 from anka_ci.standin.words import exactly, options, parse
-from anka_ci.wire.values import emit_time
 
 PRODUCT = "Anka Build Stand-in"
+DEFAULTS: Mapping[str, str] = {
+    "allow_nonunique_names": "0",
+    "ca_bundle": "",
+    "chunk_size": "0",
+    "default_disk": "137438953472",
+    "default_nvcpu": "2",
+    "default_passwd": "admin",
+    "default_ram": "4294967296",
+    "default_user": "anka",
+    "delete_logs": "1",
+    "operations_timeout": "300",
+    "portfwd_base": "10000",
+    "pull_checkout": "1",
+    "pull_failback": "0",
+    "pull_resume": "0",
+    "puller_threads": "4",
+    "recv_buffer_size": "0",
+    "registry_remotes_file_path": "",
+    "send_buffer_size": "0",
+    "table_fmt": "grid",
+}
+"""Settings that are not about places, and what they are when nobody has set them."""
+OPTIONS = {"config": options("-l --list", "-r --reset"), "license": options("-f --force=", "-k --key=")}
 
 
 def version(desk: Desk, words: list[str]) -> Reply:
@@ -25,7 +46,7 @@ def version(desk: Desk, words: list[str]) -> Reply:
 
 
 def license(desk: Desk, words: list[str]) -> Reply:
-    """A stand-in needs no licence; it answers as if it had the kind that allows everything."""
+    """A stand-in needs no licence; it answers as if it had the kind that allows everything, and keeps no key."""
     body = {
         "license_type": "com.veertu.anka.entplus",
         "status": "valid",
@@ -35,173 +56,65 @@ def license(desk: Desk, words: list[str]) -> Reply:
         "fulfillment": "stand-in",
     }
     sub = words[0] if words else "show"
-    if sub == "validate":
-        return Reply(message="License is valid!")
-    if sub not in ("show", "activate", "accept-eula", "remove"):
-        raise Failure(f"no such command: license {sub}")
-    return Reply(body=body, text=details(body)) if sub == "show" else Reply(message="")
+    said = {"validate": "License is valid!", "activate": "License activated", "accept-eula": "", "remove": ""}
+    if sub in said:
+        if sub == "activate" and len(words) < 2:
+            raise UsageError("usage: anka license activate KEY")
+        return Reply(message=said[sub])
+    if sub != "show":
+        raise UsageError(f"no such command: license {sub}", hint="there is show, " + ", ".join(said))
+    return Reply(body=body, text=details(body))
+
+
+def settings(desk: Desk) -> dict[str, str]:
+    """Every setting: Anka's default, then what ``config`` has set, then the variable ``ANKA_<KEY>``, which wins."""
+    places = {
+        "img_lib_dir": str(desk.library.images),
+        "state_lib_dir": str(desk.library.images),
+        "vm_lib_dir": str(desk.library.vms),
+        "vm_lock_dir": str(desk.library.vms / ".locks"),
+    }
+    kept = {key: str(value) for key, value in desk.config.read().items()}
+    found = {**DEFAULTS, "registry_remotes_file_path": str(desk.home / "registries.json"), **kept}
+    found |= {
+        key: desk.environment[f"ANKA_{key.upper()}"] for key in found if f"ANKA_{key.upper()}" in desk.environment
+    }
+    return dict(sorted({**found, **places}.items()))
 
 
 def config(desk: Desk, words: list[str]) -> Reply:
-    found = parse(words, options("-l --list"))
+    """Show all settings or one (its bare value), set one, or set it back with ``--reset``."""
+    found = parse(words, OPTIONS["config"])
+    known = settings(desk)
+    if found.flag("list") or found.flag("reset"):
+        return _chosen(desk, found.rest, known, reset=found.flag("reset"))
     args = exactly(found, 0, 2, "anka config [NAME [VALUE]]")
-    settings: dict[str, Any] = {
-        "vm_lib_dir": str(desk.library.vms),
-        "img_lib_dir": str(desk.library.images),
-        "state_lib_dir": str(desk.library.images),
-        **desk.config.read(),
-    }
-    if len(args) == 2:
-        if args[0].endswith("_lib_dir"):
-            raise Failure(f"{args[0]}: is set by ANKA_HOME or ANKA_{args[0].upper()}")
-        desk.config.write({**desk.config.read(), args[0]: args[1]})
-        return Reply()
-    settings |= {
-        key[5:].lower(): value
-        for key, value in desk.environment.items()
-        if key[:5] == "ANKA_" and key[5:].lower() in settings
-    }
     if not args:
-        return Reply(body=settings, text=details(settings))
-    if args[0] not in settings:
+        return Reply(body=known, text=details(known))
+    if args[0] not in known:
         raise Failure(f"{args[0]}: not found", NOT_FOUND)
-    return Reply(body=settings[args[0]], text=str(settings[args[0]]))
+    if len(args) == 1:
+        return Reply(body=known[args[0]], text=known[args[0]] + "\n")
+    if args[0].endswith("_dir"):
+        raise Failure(f"{args[0]}: is set by ANKA_HOME or ANKA_{args[0].upper()}")
+    desk.config.write({**desk.config.read(), args[0]: args[1]})
+    return Reply()
 
 
-def row(machine: Machine) -> dict[str, Any]:
-    """A VM as ``list`` shows it."""
-    try:
-        meta, tag = machine.meta, machine.tag
-    except AnkaCiError:
-        return {"name": machine.name, "uuid": machine.id, "creation_date": "", "access_date": "", "status": "failed"}
-    found: dict[str, Any] = {"name": machine.name, "uuid": machine.id, "creation_date": _time(meta.created)}
-    if tag:
-        found["version"] = tag
-    return {**found, "access_date": _time(meta.accessed), "status": meta.status}
+def _chosen(desk: Desk, names: tuple[str, ...], known: Mapping[str, str], *, reset: bool) -> Reply:
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is not None:
+        raise Failure(f"{unknown}: not found", NOT_FOUND)
+    if reset:
+        kept = desk.config.read()
+        desk.config.write({key: value for key, value in kept.items() if names and key not in names})
+        return Reply()
+    chosen = {name: known[name] for name in names or known}
+    return Reply(body=chosen, text=details(chosen))
 
 
-def _time(seconds: float) -> str:
-    return emit_time(int(seconds)).replace(".000000", "")
-
-
-def list_(desk: Desk, words: list[str]) -> Reply:
-    known = options("-r --running", "-s --stopped", "-a --all", "-f --field=")
-    found = parse(words, known)
-    machines = [desk.library.find(each) for each in found.rest] or desk.library.machines()
-    rows = [row(machine) for machine in machines]
-    if found.flag("running") or found.flag("stopped"):
-        rows = [each for each in rows if (each["status"] == "running") == found.flag("running")]
-    lines = [
-        (
-            f"{each['name']} ({each['version']})" if "version" in each else each["name"],
-            each["uuid"],
-            each["access_date"],
-            each["status"],
-        )
-        for each in rows
-    ]
-    text = table(("name", "uuid", "access_date", "status"), lines)
-    if found.flag("field"):
-        fields = [name for each in found.all["field"] for name in each.split(",")]
-        rows = [{name: each.get(name) for name in fields} for each in rows]
-        text = table(fields, [[each[name] for name in fields] for each in rows])
-    return Reply(body=rows, text=text)
-
-
-def shown(desk: Desk, machine: Machine, stored: Stored) -> dict[str, Any]:
-    """A VM, or one of its tags, as ``show`` shows it."""
-    meta, config = stored.meta, stored.config
-    ram = str(config.get("ram", "4G"))
-    found = row(machine)
-    found["version"] = meta.tag or machine.tag
-    if not found["version"]:
-        del found["version"]
-    cpu = config.get("cpu")
-    total = desk.library.size(meta)
-    found |= {
-        "cpu_cores": cpu.get("cores", 0) if isinstance(cpu, dict) else 0,
-        "cpu_frequency": 0,
-        "ram": ram,
-        "ram_size": bytes_of(ram),
-        "hard_drive": total,
-        "image_size": total,
-        "encrypted": False,
-        "arch": {"amd64": 1, "arm64": 2}.get(meta.arch, 0),
-        "description": meta.description,
-    }
-    if meta.stopped:
-        found["stop_date"] = _time(meta.stopped)
-    if meta.status == "running":
-        found |= {"start_date": _time(meta.started), "ip": "127.0.0.1", "port_forwarding": []}
-    return found
-
-
-def bytes_of(ram: str) -> int:
+def bytes_of(amount: str) -> int:
     """``8G`` in bytes; 0 for what cannot be read."""
-    number, unit = ram[:-1], ram[-1:].upper()
-    power = {"M": 20, "G": 30, "T": 40}.get(unit)
-    return int(number) << power if power and number.isdigit() else int(ram) if ram.isdigit() else 0
-
-
-def show(desk: Desk, words: list[str]) -> Reply:
-    found = parse(words, options("-t --tag=", "-c --current"))
-    sought, *prop = exactly(found, 1, 2, "anka show [--tag TAG] VM [PROPERTY]")
-    machine = desk.library.find(sought)
-    tag = found.get("tag")
-    stored = tagged(machine, tag) if tag else machine
-    if prop and prop[0] in ("tag", "tags"):
-        return _show_tags(machine, found.flag("current"))
-    if prop and prop[0] == "disk":
-        meta = stored.meta
-        total = desk.library.size(meta)
-        disk = {
-            "controller": "virtio-blk",
-            "file": meta.top,
-            "image_format": "stand-in layers",
-            "image_size": total,
-            "data_size": total,
-            "encrypted": False,
-        }
-        return Reply(body=disk, text=details(disk))
-    body = shown(desk, machine, stored)
-    if not prop:
-        text = {**body, "image_size": size(body["image_size"]), "hard_drive": size(body["hard_drive"])}
-        return Reply(body=body, text=details(text))
-    if prop[0] not in body:
-        raise Failure(f"{prop[0]}: not found", NOT_FOUND)
-    return Reply(body=body[prop[0]], text=str(body[prop[0]]))
-
-
-def tagged(machine: Machine, tag: str) -> Stored:
-    stored = machine.stored(tag)
-    if stored is None:
-        raise Failure(f"{machine.name}:{tag}: not found", NOT_FOUND)
-    return stored
-
-
-def _show_tags(machine: Machine, current: bool) -> Reply:
-    metas = [stored.meta for stored in machine.tags()]
-    if current:
-        return Reply(body=machine.tag, text=machine.tag)
-    rows = [
-        {"tag": meta.tag, "creation_date": _time(meta.created), "last_access": _time(meta.accessed)} for meta in metas
-    ]
-    lines = [(meta.tag, day(meta.created), day(meta.accessed)) for meta in metas]
-    return Reply(body=rows, text=table(("tag", "creation_date", "last_access"), lines))
-
-
-def describe(desk: Desk, words: list[str]) -> Reply:
-    """The configuration; its newest disk file tells what the guest has changed, so that is settled first."""
-    found = parse(words, options("-t --tag="))
-    (sought,) = exactly(found, 1, 1, "anka describe VM")
-    machine = desk.library.find(sought)
-    tag = found.get("tag")
-    if tag:
-        stored = tagged(machine, tag)
-        body = with_top(stored.config, stored.meta.top)
-    else:
-        if machine.meta.status != "running":
-            with desk.library.locked(desk.cancelled):
-                guests.settle(desk.library, machine)
-        body = machine.described()
-    return Reply(body=body, text=details(body))
+    number, unit = amount[:-1], amount[-1:].upper()
+    power = {"K": 10, "M": 20, "G": 30, "T": 40}.get(unit)
+    return int(number) << power if power and number.isdigit() else int(amount) if amount.isdigit() else 0

@@ -105,9 +105,13 @@ def words(error: AnkaCiError) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A grid as Anka draws it: a line after every row."""
-    cells = [[str(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    """A grid as Anka draws it: a line after every row, the heads above."""
+    return _grid([head, *rows])
+
+
+def _grid(rows: Sequence[Sequence[object]]) -> str:
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     lines = [rule]
     for row in cells:
@@ -116,9 +120,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def details(found: Mapping[str, object]) -> str:
-    """A mapping as a table of two columns; what is nested is left to ``--machine-readable``."""
+    """A mapping as a grid of two columns without heads; what is nested is left to ``--machine-readable``."""
     rows = [(key, value) for key, value in found.items() if not isinstance(value, (list, dict))]
-    return table(("property", "value"), rows)
+    return _grid(rows) if rows else ""
 
 
 def size(count: int) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -105,11 +106,15 @@ class Stored:
         self.folder = folder
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The VM configuration; 2.x named the file after the id."""
+    def config_file(self) -> Path:
+        """Where the configuration is; 2.x named the file after the id."""
         file = self.folder / "config.yaml"
-        if not file.exists():
-            file = next(iter(self.folder.glob("[0-9a-fA-F]*.yaml")), file)
+        return file if file.exists() else next(iter(sorted(self.folder.glob("[0-9a-fA-F]*-*.yaml"))), file)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The VM configuration."""
+        file = self.config_file
         found = typed(document.read(file))
         if not isinstance(found, dict):
             raise Failure(f"{file}: is no VM configuration")
@@ -160,14 +165,23 @@ class Machine(Stored):
         found = Stored(self.folder / "tags" / encode(tag))
         return found if found.folder.is_dir() and found.meta.tag == tag else None
 
-    def tags(self) -> list[Stored]:
-        """The local tags: the current one first, the others from the newest to the oldest."""
+    def tags(self, *, readable: bool = False) -> list[Stored]:
+        """The local tags: the current one first, the others from the newest to the oldest.
+
+        ``Failure`` for a tag that cannot be read, unless only the ``readable`` ones are asked for.
+        """
         try:
             folders = [each for each in (self.folder / "tags").iterdir() if not each.name.startswith(".")]
         except FileNotFoundError:
             return []
         current = self.tag
-        found = [(stored.meta, stored) for stored in map(Stored, folders)]
+        found = []
+        for stored in map(Stored, folders):
+            try:
+                found.append((stored.meta, stored))
+            except Failure:
+                if not readable:
+                    raise
         found.sort(key=lambda each: (each[0].tag != current, -each[0].created, each[0].tag))
         return [stored for _, stored in found]
 
@@ -181,6 +195,11 @@ class Machine(Stored):
     def described(self) -> dict[str, Any]:
         """The configuration with the disk's newest layer in it, as ``describe`` shows it and a push sends it."""
         return with_top(self.config, self.meta.top)
+
+
+def new_mac() -> str:
+    """An address for a network card that no other has: random, and marked as given locally."""
+    return ":".join(f"{byte:02x}" for byte in (0x02, *random.randbytes(5)))
 
 
 def encode(tag: str) -> str:
