@@ -16,6 +16,7 @@ FLOORS = {
         "document",
         "process",
         "process_group",
+        "process_table",
         "clock",
         "flush",
     },

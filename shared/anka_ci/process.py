@@ -25,6 +25,8 @@ TAIL = 1 << 20
 """How much of each stream is kept (bytes): the end, where errors are. A program may print any amount."""
 LONGEST_LINE = 64 << 20
 """The longest single line (bytes) that is kept whole; an envelope of a large registry is one line."""
+PULSE = 5.0
+"""Seconds between two looks at whether a silent program still does something."""
 GRACE = 3.0
 """Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
 
@@ -52,6 +54,7 @@ def run(
     cwd: Path | None = None,
     timeout: float | None = None,
     stall: float | None = None,
+    pulse: Callable[[int], object] | None = None,
     on_line: OnLine | None = None,
     cancelled: Cancelled | None = None,
     clock: Clock | None = None,
@@ -59,6 +62,7 @@ def run(
 ) -> Finished:
     """Run ``argv`` to its end and return how it ended; a status other than 0 is not an error here.
 
+    ``pulse`` is asked, with the child's number, while it says nothing: a child whose answer changes is not stalled.
     ``on_start`` is told the process group, in which something may run on after the end.
 
     Raises ``NotFoundError`` when there is no such program, ``RefusedError`` when it cannot be started,
@@ -87,7 +91,7 @@ def run(
     feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
     feeder.start()
     try:
-        _wait(child, streams, timeout, stall, cancelled, clock)
+        _wait(child, streams, timeout, stall, pulse, cancelled, clock)
     except BaseException:
         _end(child)
         raise
@@ -148,6 +152,7 @@ class _Stream:
         self.last = clock.monotonic()
         self.kept = bytearray()
         self.line = bytearray()
+        self.searched = 0
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
@@ -164,16 +169,20 @@ class _Stream:
         self.kept += chunk
         cut = len(self.kept) - TAIL
         if cut > TAIL:  # keep whole lines where a line is not absurdly long
-            start = self.kept.rfind(b"\n", 0, cut) + 1
-            del self.kept[: start if start or len(self.kept) < LONGEST_LINE else cut]
+            start = self.kept.rfind(b"\n", self.searched, cut) + 1
+            start = start if start or len(self.kept) < LONGEST_LINE else cut
+            self.searched = 0 if start else cut  # a line that is long already is not searched again and again
+            del self.kept[:start]
+        if self.on_line is None:
+            return
         first, *others = chunk.replace(b"\r", b"\n").split(b"\n")
         self.line += first
         if others:
             for line in (bytes(self.line), *others[:-1]):
                 self._tell(line)
             self.line = bytearray(others[-1])
-        elif len(self.line) > 2 * LONGEST_LINE:
-            del self.line[:LONGEST_LINE]
+        elif len(self.line) > 2 * TAIL:  # what is told of a line is its end
+            del self.line[:-TAIL]
 
     def _tell(self, line: bytes) -> None:
         if self.on_line and line.strip():
@@ -194,10 +203,12 @@ def _wait(
     streams: Sequence[_Stream],
     timeout: float | None,
     stall: float | None,
+    pulse: Callable[[int], object] | None,
     cancelled: Cancelled | None,
     clock: Clock,
 ) -> None:
-    start = clock.monotonic()
+    start = looked = lively = clock.monotonic()
+    beat: object = None
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(timeout=0.05)
@@ -207,8 +218,16 @@ def _wait(
             raise InterruptError(f"{Path(child.args[0]).name}: interrupted ({cancelled.reason})")  # type: ignore
         if timeout is not None and now - start > timeout:
             raise FellShortError(f"{_name(child)} did not finish within {timeout:g} s and was ended")
-        if stall is not None and now - max(start, *(stream.last for stream in streams)) > stall:
-            raise FellShortError(f"{_name(child)} printed nothing for {stall:g} s and was ended")
+        if stall is None:
+            continue
+        lively = max(lively, *(stream.last for stream in streams))
+        if pulse is not None and now - max(looked, lively) > min(PULSE, stall / 4):
+            looked = now
+            before, beat = beat, pulse(child.pid)
+            lively = now if beat != before else lively
+        if now - lively > stall:
+            idle = " and did nothing" if pulse is not None else ""
+            raise FellShortError(f"{_name(child)} printed nothing{idle} for {stall:g} s and was ended")
 
 
 def _name(child: subprocess.Popen[bytes]) -> str:

@@ -69,7 +69,7 @@ def test_the_architecture_is_the_one_that_the_command_tells(anka, monkeypatch):
     assert "amd64" == anka.host.arch()
 
 
-def test_failures_have_their_class(anka, url, standin, monkeypatch):
+def test_failures_have_their_class(anka, near, url, standin):
     anka.clock = ManualClock()
     host = anka.host
     for call in (host.vm, host.tags, host.config):
@@ -94,7 +94,7 @@ def test_failures_have_their_class(anka, url, standin, monkeypatch):
         host.pull("sonoma", "v1", registry_url=url)
 
 
-def test_onto_and_force(anka, url, standin):
+def test_onto_and_force(anka, near, url, standin):
     standin("create", "other")
     with pytest.raises(NotFoundError):
         anka.host.push("other", "v2", registry_url=url, onto="nothing")

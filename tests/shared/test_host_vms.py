@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,21 @@ import pytest
 from anka_ci.anka import Anka
 from anka_ci.errors import FellShortError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.host import Host
+from anka_ci.server import launcher
 from anka_ci.settings import Context
 from anka_ci.wire.remote import Remote
 from conftest import plain_env
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+def host(near: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """The stand-in on a library of its own, in which guests may run."""
     for name in [name for name in os.environ if name.startswith("ANKA")]:
         monkeypatch.delenv(name)
     for name, value in plain_env(tmp_path).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ANKA_HOME", str(tmp_path / "host library"))
-    monkeypatch.setenv("ANKA_STANDIN_GUESTS", "1")
-    return Anka(Context(anka=(sys.executable, "-Im", "anka_ci.standin"))).host
+    defaults = {"ANKA_HOME": str(tmp_path / "host library"), "ANKA_STANDIN_GUESTS": "1"}
+    return Anka(Context(anka=(launcher.write(tmp_path, defaults),))).host
 
 
 def create(host: Host, name: str) -> str:

@@ -81,3 +81,21 @@ def test_a_grandchild_that_ignores_signals_ends_with_its_group() -> None:
         process.run(python(STUBBORN), cancelled=cancelled, on_line=heard)
     told = subprocess.run(["ps", "-o", "stat=", "-p", lines[0]], capture_output=True, text=True, check=False).stdout
     assert told.strip()[:1] in ("", "Z"), "it still runs"
+
+
+@pytest.mark.parametrize("end", ["", "; echo '{}'"])
+def test_what_is_kept_of_a_torrent_is_its_end(end: str) -> None:
+    heard: list[int] = []
+    found = process.run(
+        ["sh", "-c", "head -c 150000000 /dev/zero | tr '\\0' x" + end],
+        on_line=lambda stream, line: heard.append(len(line)),
+    )
+    assert (0, "x{}\n" if end else "xxxx") == (found.status, found.stdout[-4:])
+    assert process.TAIL <= len(found.stdout) <= process.LONGEST_LINE + process.TAIL
+    assert max(heard) <= 2 * process.TAIL + (1 << 16)
+
+
+def test_lines_of_a_torrent_stay_whole() -> None:
+    found = process.run(["sh", "-c", "yes 0123456789 | head -c 33000000"])
+    assert process.TAIL <= len(found.stdout) <= 3 * process.TAIL
+    assert {"0123456789"} == set(found.stdout.splitlines())

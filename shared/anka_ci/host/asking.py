@@ -5,6 +5,7 @@ The part of the door that all nouns share; knows no operation.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -12,10 +13,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from anka_ci import process
+from anka_ci import process, process_table
 from anka_ci.auth import REGISTRY
 from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UsageError
-from anka_ci.host import answers
+from anka_ci.host import answers, turns
 from anka_ci.host.memory import Memory
 from anka_ci.host.release import Release
 from anka_ci.host.words import Words
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _PERCENT = re.compile(r"(\d{1,3})%\s*\[|\]\s*(\d{1,3})%")
 """A progress bar: 3.x puts the number before it, 2.x behind."""
+STALL = 600.0
+"""Seconds after which a command that neither prints nor uses the processor is ended. Whether it prints while it
+transfers is not documented for 3.x, so what it uses counts as well; Anka gives its own operations 300 s."""
 TRIES = 3
 """So often a call that changes nothing, or may be repeated, is made in all."""
 
@@ -99,11 +103,16 @@ class Asking:
                 shown = percent
                 self._anka.tell(Progress(subject=subject, done=min(int(percent), 100) / 100, total=1.0))
 
-        done = self._plain(["--machine-readable", *words], variables, on_line=on_line if subject else None)
+        heard = on_line if subject else None
+        done = self._plain(["--machine-readable", *words], variables, on_line=heard, stall=STALL)
         found = answers.envelope(done)
         if answers.good(done, found):
             return found.get("body")
         raise answers.error(words, done, found, sought)
+
+    def _turn(self, what: str, *, agent: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Alone at work on this library, as far as that can be had; ``agent``: a foreign transfer is waited for too."""
+        return turns.turn(self._anka, self.command, os.environ, what, agent=agent)
 
     def _mapping(
         self, words: list[str], variables: Mapping[str, str] | None = None, *, sought: str = ""
@@ -124,6 +133,7 @@ class Asking:
         input: bytes | None = None,
         on_line: process.OnLine | None = None,
         timeout: float | None = None,
+        stall: float | None = None,
     ) -> process.Finished:
         """Run a command as it is to its end, whatever that is."""
         try:
@@ -132,6 +142,8 @@ class Asking:
                 env={**self._environment(), **(variables or {})},
                 input=input,
                 timeout=self._anka.deadline.left(timeout),
+                stall=stall,
+                pulse=_used,
                 on_line=on_line,
                 cancelled=self._anka.cancelled,
             )
@@ -148,3 +160,8 @@ class Asking:
         if self._found.ca:  # for the commands that have no option for it: every key of `anka config` is one
             found["ANKA_CA_BUNDLE"] = self._found.ca
         return found
+
+
+def _used(pid: int) -> int:
+    """The processor's quarters of a second that a command has used, which stand still when it hangs."""
+    return int(process_table.spent(pid) * 4)

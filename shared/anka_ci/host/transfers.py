@@ -33,7 +33,8 @@ class Transfers(Asking):
 
         What the network breaks off is tried again: a pull goes on with the layers that are here already.
         """
-        with files.handed(SignIn() if local else self._signed(registry_url)) as signed:
+        turn = self._turn(f"the pull of {template}:{tag}", agent=True)
+        with turn, files.handed(SignIn() if local else self._signed(registry_url)) as signed:
             if local:
                 words = self._words.checkout(template, tag, shrink=shrink)
             else:
@@ -56,7 +57,8 @@ class Transfers(Asking):
 
         Never repeated by itself: whether a push that failed has arrived is for the registry to say.
         """
-        with files.handed(self._signed(registry_url)) as signed:
+        turn = self._turn(f"the push of {vm}:{tag}", agent=True)
+        with turn, files.handed(self._signed(registry_url)) as signed:
             before = self._words.registry(registry_url, signed.options)
             words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)
             body = self._body(words, signed.variables, sought=vm, subject=tag)

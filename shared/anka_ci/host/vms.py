@@ -66,7 +66,8 @@ class Vms(Asking):
         """
         words = self._words.clone(source, name, tag=tag, copy=copy)
         try:
-            body = self._body(words, sought=f"{source}:{tag}" if tag else source)
+            with self._turn(f"the clone of {source}"):
+                body = self._body(words, sought=f"{source}:{tag}" if tag else source)
         except RefusedError as error:
             if error.facts.get("status") == answers.EXISTS:
                 hint = f"choose another name, or delete that VM: anka delete {name}"
@@ -139,18 +140,21 @@ class Vms(Asking):
 
     def delete(self, vm: str) -> None:
         """Delete a VM with its local tags; layers that others use stay."""
-        self._body(self._words.delete(vm), sought=vm)
+        with self._turn(f"the deletion of {vm}"):
+            self._body(self._words.delete(vm), sought=vm)
 
     def delete_tag(self, vm: str, tag: str) -> None:
         """Delete a local tag; before 3.0 only the name goes and the bytes stay. ``RefusedError`` before 2.3."""
-        self._body(self._words.delete_tag(vm, tag), sought=f"{vm}:{tag}")
+        with self._turn(f"the deletion of {vm}:{tag}"):
+            self._body(self._words.delete_tag(vm, tag), sought=f"{vm}:{tag}")
 
     def reset(self, vm: str, tag: str | None = None) -> None:
         """Make a VM what one of its local tags is (the current one when none is given), as it is on this host.
 
         Anka's documented way to mend a VM that failed. ``NotFoundError`` when there is no such tag here.
         """
-        self._body(self._words.checkout(vm, tag), sought=f"{vm}:{tag}" if tag else vm)
+        with self._turn(f"the reset of {vm}", agent=True):
+            self._body(self._words.checkout(vm, tag), sought=f"{vm}:{tag}" if tag else vm)
 
 
 def _lines(env: Mapping[str, str]) -> str:

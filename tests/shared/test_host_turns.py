@@ -1,0 +1,172 @@
+"""Whose turn it is on a library: a lock between our own calls, and the transfers of others that take none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anka_ci.anka import Anka
+from anka_ci.clock import Cancelled, Deadline, ManualClock
+from anka_ci.errors import FellShortError, InterruptError
+from anka_ci.host import turns
+from anka_ci.process_table import Running
+from anka_ci.result import Said
+from anka_ci.settings import Context
+from foreign_anka import ForeignAnka, ok
+
+URL = "http://anka.internal:8089"
+
+
+class EventfulClock(ManualClock):
+    """Something happens when it is slept on for the third time."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self._happens, self.slept = happens, 0
+
+    def sleep(self, seconds: float, cancelled: Cancelled | None = None) -> None:
+        super().sleep(seconds, cancelled)
+        self.slept += 1
+        if self.slept == 3:
+            self._happens()
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ForeignAnka:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = ForeignAnka(tmp_path)
+    found.says("*", ok())
+    return found
+
+
+def waiting(foreign: ForeignAnka, happens: Callable[[], object], told: list[object], *, timeout: float | None = None):
+    clock = EventfulClock(happens)
+    context = Context(anka=(str(foreign.program),))
+    return Anka(context, clock=clock, deadline=Deadline(clock, timeout), tell=told.append)
+
+
+@contextlib.contextmanager
+def busy(foreign: ForeignAnka, what: str = "the pull of a:v1"):
+    """Another call at work on the same library."""
+    command = [str(foreign.program)]
+    with turns.turn(foreign.doors(), command, os.environ, what, agent=False):
+        yield
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda host: host.pull("vm", "v1", registry_url=URL),
+        lambda host: host.push("vm", "v1", registry_url=URL),
+        lambda host: host.clone("vm", "new"),
+        lambda host: host.delete("vm"),
+        lambda host: host.delete_tag("vm", "v1"),
+        lambda host: host.reset("vm"),
+    ],
+)
+def test_what_changes_a_library_waits_for_its_turn_and_says_so(call, foreign):
+    foreign.says("*show*", ok({"uuid": "u"}))
+    told: list[object] = []
+    with contextlib.ExitStack() as held:
+        held.enter_context(busy(foreign))
+        doors = waiting(foreign, held.close, told)
+        with contextlib.suppress(Exception):  # a clone is asked about with words that this double does not know
+            call(doors.host)
+        assert 3 == doors.clock.slept
+    (said,) = told
+    expected = f"waits for another anka-ci on this host (process {os.getpid()}: the pull of a:v1)"
+    assert isinstance(said, Said)
+    assert ("notice", expected) == (said.level, said.text[said.text.index("waits") :])
+    assert foreign.calls
+
+
+def test_what_only_reads_or_uses_a_vm_does_not_wait(foreign):
+    with busy(foreign):
+        host = waiting(foreign, lambda: None, []).host
+        host.vms()
+        host.start("vm")
+        assert [["list"], ["start", "vm"]] == foreign.calls
+
+
+def test_another_library_is_another_turn(foreign, monkeypatch):
+    with busy(foreign):
+        monkeypatch.setenv("ANKA_IMG_LIB_DIR", "/elsewhere")
+        waiting(foreign, lambda: None, []).host.delete("vm")
+
+
+def test_waiting_ends_at_the_deadline_when_cancelled_and_after_hours(foreign):
+    with busy(foreign):
+        with pytest.raises(FellShortError, match=r"the deletion of vm, waiting for another .* not done within 20 s"):
+            waiting(foreign, lambda: None, [], timeout=20).host.delete("vm")
+        with pytest.raises(FellShortError, match=r"waited 120 minutes for another anka-ci on this host \(process "):
+            waiting(foreign, lambda: None, []).host.delete("vm")
+        doors = waiting(foreign, lambda: doors.cancelled.set("SIGTERM"), [])
+        with pytest.raises(InterruptError, match="the deletion of vm: interrupted"):
+            doors.host.delete("vm")
+    assert [] == foreign.calls
+
+
+def test_no_folder_for_a_lock_is_said_and_no_failure(foreign, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "cache"))
+    told: list[object] = []
+    foreign.doors(told).host.delete("vm")
+    assert ["warning"] == [said.level for said in told if isinstance(said, Said)]
+    assert [["delete", "--yes", "vm"]] == foreign.calls
+
+
+def test_a_transfer_of_the_vendors_agent_is_waited_for(foreign):
+    told: list[object] = []
+    # A shell that calls itself anka, and reads its commands from a pipe that stays open.
+    agent = subprocess.Popen(["anka", "-s", "registry", "pull", "x"], executable="/bin/sh", stdin=subprocess.PIPE)
+
+    def ends() -> None:
+        assert agent.stdin is not None
+        agent.stdin.close()
+        agent.wait()
+
+    try:
+        doors = waiting(foreign, ends, told)
+        doors.host.delete("vm")
+        assert 0 == doors.clock.slept
+        doors.host.pull("vm", "v1", registry_url=URL)
+        assert 3 == doors.clock.slept
+    finally:
+        ends()
+    (said,) = told
+    expected = f"an anka of another program (process {agent.pid}: anka -s registry pull x)"
+    assert f"the pull of vm:v1 waits for {expected}" == said.text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("anka registry pull x", True),
+        ("/usr/local/bin/anka --machine-readable registry --cacert c pull --tag t x", True),
+        ("/usr/local/bin/anka -j --log-level debug registry -r u push -t t x", True),
+        ("/Library/Application Support/Veertu/Anka/bin/anka -j pull x", True),
+        ("/Library/Application Support/Veertu/Anka/bin/ankanetd", False),
+        ("anka pull --check-download-size x", False),
+        ("anka registry list", False),
+        ("anka run vm git pull", False),
+        ("anka", False),
+        ("sudo anka registry pull x", False),
+        ("/bin/sh anka registry pull x", False),
+        ("ankacontroller registry pull", False),
+        ("", False),
+    ],
+)
+def test_which_processes_transfer(words, expected):
+    assert expected is turns.transfers(Running(pid=1, parent=0, user=0, seconds=0, words=tuple(words.split())))
+
+
+def test_whose_library_a_command_works_on():
+    assert os.geteuid() == turns.owner(["anka"])
+    assert 0 == turns.owner(["sudo", "-n", "/usr/local/bin/anka"])
+    assert 0 == turns.owner(["/usr/bin/sudo", "-u", "nobody at all", "anka"])
+    assert turns.owner(["sudo", "-u", "nobody", "anka"]) > 0

@@ -1,0 +1,52 @@
+"""The table of processes: as Linux tells it, and as ``ps`` does on macOS."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from anka_ci import process, process_table
+from anka_ci.errors import FellShortError
+from anka_ci.process_table import Running
+
+PS = """
+    1     0     0   0:04.23 /sbin/launchd
+  501     1   501 1-02:03:04.50 /usr/local/bin/anka --machine-readable registry pull x
+  502   501   501 123:00.00 (zombie)
+ noise
+"""
+
+
+def test_lines_of_ps():
+    anka = ("/usr/local/bin/anka", "--machine-readable", "registry", "pull", "x")
+    expected = [
+        Running(pid=1, parent=0, user=0, seconds=4.23, words=("/sbin/launchd",)),
+        Running(pid=501, parent=1, user=501, seconds=86_400 + 7384.5, words=anka),
+        Running(pid=502, parent=501, user=501, seconds=7380, words=("(zombie)",)),
+    ]
+    assert expected == process_table.read(PS.splitlines())
+
+
+def test_this_process_is_in_the_table():
+    ours = next(each for each in process_table.table() if each.pid == os.getpid())
+    assert (os.getppid(), os.geteuid()) == (ours.parent, ours.user)
+    assert 0 < ours.seconds <= process_table.spent(os.getpid())
+    assert any("pytest" in word for word in ours.words)
+
+
+def used(pid: int) -> int:
+    return int(process_table.spent(pid) * 20)
+
+
+def test_a_child_that_computes_in_silence_is_not_stalled():
+    code = "import time\nwhile time.process_time() < 0.6: pass"
+    # In a grandchild: it is the whole family that counts.
+    done = process.run(["sh", "-c", f'"{sys.executable}" -Ic "{code}"; :'], stall=0.4, pulse=used, timeout=30)
+    assert 0 == done.status
+
+
+def test_a_child_that_does_nothing_is():
+    with pytest.raises(FellShortError, match=r"sleep 60 printed nothing and did nothing for 0.3 s and was ended"):
+        process.run(["sleep", "60"], stall=0.3, pulse=used)
