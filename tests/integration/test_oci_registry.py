@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,14 +50,14 @@ class Registry:
 
 
 @contextlib.contextmanager
-def docker_registry(folder: Path, auth: str = "") -> Iterator[Registry]:
+def docker_registry(folder: Path, auth: str = "", http: str = "") -> Iterator[Registry]:
     program = tool("docker-registry")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "registry.yml"
     config.write_text(
         f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {folder / 'registry'}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}', secret: shared}}\n{auth}"
+        f"http: {{addr: '127.0.0.1:{port}', secret: shared{http}}}\n{auth}"
     )
     log = folder / "registry.log"
     with log.open("wb") as out:
@@ -66,9 +66,8 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[Registry]:
     def answers() -> bool:
         assert child.poll() is None, log.read_text()
         with contextlib.suppress(OSError):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/v2/")
-            return connection.getresponse().status in (200, 401)
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return True
         return False
 
     try:
@@ -81,6 +80,12 @@ def docker_registry(folder: Path, auth: str = "") -> Iterator[Registry]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def stopped(child: subprocess.Popen[str], number: int) -> int:
+    """End a child by a signal, which it hears while it waits for the network."""
+    child.send_signal(number)
+    return child.wait(5)
 
 
 @pytest.fixture
@@ -326,3 +331,63 @@ def test_a_host_that_loses_all_of_a_cut_piece_gets_chunks(server: Server, tmp_pa
         oci.push("team/lossy", digest, tmp_path / "layer", tmp_path / "ticket")
         assert [CHUNK, len(content) - CHUNK] == [size for method, size in there.sizes if method == "PATCH"]
         assert len(content) == oci.blob_size("team/lossy", digest)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_end_in_the_middle_leaves_nothing_half_there(plain: Registry, run: Run, tmp_path: Path, number: int) -> None:
+    """Four layers are on their way at once; within five seconds nothing of it runs, and the next run finishes it."""
+    make(run, 8)
+    for part in range(3):
+        change(run, f"head -c 8000000 /dev/urandom > part-{part}")
+        run("push", "--local", "-t", f"local-{part}", "sonoma")
+    two = str(tmp_path / "two")
+    with Gate(plain.url) as gate:
+        words = ("registry", "-r", gate.url, "-o2", "-p", "team/vms")
+
+        def begin(home: str, *more: str) -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                [sys.executable, "-Im", "anka_ci.standin", *words, *more],
+                env={**standin_env(tmp_path), "ANKA_HOME": home, "ANKA_STANDIN_GUESTS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+        wanted = -number if number == signal.SIGKILL else 130
+        for way, home, more in (
+            ("up", str(tmp_path / "host"), ("push", "-t", "v1", "sonoma")),
+            ("down", two, ("pull", "sonoma")),
+        ):
+            for after in (2_000_000, 12_000_000):
+                gate.open()
+                gate.hold(way, after)
+                with begin(home, *more) as child:
+                    assert gate.held.wait(30)
+                    assert wanted == stopped(child, number)
+                gate.open()
+                if way == "up":
+                    assert "not found" in run(*words, "show", "sonoma", good=False).stderr
+                else:
+                    assert "sonoma" not in run("list", home=two).stdout
+            run(*words, *more, **({"home": home} if way == "down" else {}))
+    assert bundle(tmp_path / "host") == bundle(tmp_path / "two")
+    assert [] == [*(tmp_path / "host" / "img_lib").glob(".*"), *(tmp_path / "two" / "img_lib").glob(".*")]
+
+
+def test_over_tls(run: Run, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "tls-key.pem", tmp_path / "tls.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 1 -subj /CN=here"
+    tool("openssl")
+    subprocess.run(
+        [*words.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True, timeout=60
+    )
+    make(run, 1)
+    tls = f"{{certificate: {certificate}, key: {key}}}"
+    with docker_registry(tmp_path, http=f", tls: {tls}") as registry:
+        url = registry.url.replace("http", "https")
+        there = ("registry", "-r", url, "-o2", "-p", "team/vms")
+        assert "CERTIFICATE_VERIFY_FAILED" in run(*there, "push", "-t", "v1", "sonoma", good=False).stderr
+        run(*there, "--cacert", str(certificate), "push", "-t", "v1", "sonoma")
+        run(*there, "--insecure", "pull", "sonoma", home=str(tmp_path / "two"))
+    assert bundle(tmp_path / "host") == bundle(tmp_path / "two")

@@ -12,6 +12,7 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, ManualClock, SystemClock
 from anka_ci.errors import InterruptError, RefusedError, UnreachableError
 from anka_ci.oci import Oci
+from anka_ci.oci.connection import Connection
 from anka_ci.oci.lanes import side_by_side
 from anka_ci.oci.upload import CHUNK, Chunks
 from anka_ci.server.app import Server
@@ -145,6 +146,28 @@ def test_where_we_are_redirected_to_and_where_not():
         pytest.raises(UnreachableError, match="ftp"),
     ):
         client(server.url).manifest_digest("x", "v1")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("/v2/x?y=1", ("https://reg.example", "/v2/x?y=1")),
+        ("https://reg.example:443/v2/x", ("https://reg.example", "/v2/x")),
+        ("http://reg.example/v2/x", ("https://reg.example", "/v2/x")),  # a proxy in front of it took the TLS off
+        ("https://store.example/x?sig=1", ("https://store.example", "/x?sig=1")),
+        ("http://store.example/x", None),
+        ("http://reg.example.evil.example/x", None),
+    ],
+)
+def test_where_a_location_leads(location, expected):
+    there = Connection.to("https://reg.example", Anka(Context()), foreign=True)
+    if expected is None:
+        with pytest.raises(UnreachableError, match="redirected to http://"):
+            there.follow(location)
+        return
+    found, path = there.follow(location)
+    assert expected == (found.url, path)
+    assert (found is there) == (expected[0] == "https://reg.example")
 
 
 def test_lanes_keep_the_order_and_end_with_the_first_failure(tmp_path: Path):
