@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from anka_ci.server.app import Server
+
+class Answering(Protocol):
+    """A server in this process, or one of its own."""
+
+    controller_url: str
 
 
-def ask(server: Server, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+def ask(server: Answering, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
     """One raw request, with the Content-Type that curl and AA send."""
     address = urlsplit(server.controller_url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
@@ -23,7 +27,7 @@ def ask(server: Server, method: str, path: str, body: object = None) -> tuple[in
         connection.close()
 
 
-def ok(server: Server, method: str, path: str, body: object = None) -> Any:
+def ok(server: Answering, method: str, path: str, body: object = None) -> Any:
     status, found = ask(server, method, path, body)
     assert (200, "OK", "") == (status, found["status"], found["message"])
     return found.get("body")

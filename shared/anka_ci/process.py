@@ -85,12 +85,12 @@ def run(
     except OSError as error:
         raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
     _alive.add(child)
-    if on_start is not None:
-        on_start(child.pid)
     streams = [_Stream("stdout", child.stdout, on_line, clock), _Stream("stderr", child.stderr, on_line, clock)]
     feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
-    feeder.start()
     try:
+        if on_start is not None:
+            on_start(child.pid)
+        feeder.start()  # only now: a shell runs nothing of a text that it has not been given
         _wait(child, streams, timeout, stall, pulse, cancelled, clock)
     except BaseException:
         _end(child)

@@ -1,7 +1,8 @@
-"""Process groups: whether anything in one runs, which one it is, and its end.
+"""Process groups: whether anything in one runs, who is in it, and its end.
 
 A number alone says little: it is another's some time after its group has ended, and what is dead keeps it until its
-parent, often the machine's first process, has buried it. No program is started here.
+parent, often the machine's first process, has buried it. Nothing is started here, and on macOS, which has no `/proc`,
+nothing is told of members.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 PAUSE = 0.02
 """Seconds between two looks at whether a process group has ended."""
 PROCESSES = Path("/proc")
-"""Where Linux tells of every process; macOS has none."""
+"""Where Linux tells of every process."""
 _DEAD = ("Z", "X")
 
 
@@ -25,9 +27,8 @@ def lives(group: int) -> bool:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):  # the second is what macOS says of the dead
         return False
-    if not PROCESSES.joinpath("self", "stat").exists():
-        return True  # macOS buries at once
-    return any(state not in _DEAD for state in _states(group))
+    found = members(group)
+    return found is None or bool(found)  # macOS buries at once
 
 
 def end(group: int, *, grace: float = 1.0) -> None:
@@ -43,15 +44,21 @@ def end(group: int, *, grace: float = 1.0) -> None:
             waited += PAUSE
 
 
-def _states(group: int) -> list[str]:
-    """The state letter of each member of a group, as Linux tells it (proc(5): `/proc/PID/stat`, fields 3 and 5)."""
-    found = []
+def members(group: int) -> Mapping[int, str] | None:
+    """The members of a group that run, each with when it started, in words that no other process of this machine has
+    ever had for the same number; None where there is no `/proc`."""
+    try:
+        boot = PROCESSES.joinpath("sys", "kernel", "random", "boot_id").read_text().strip()
+    except OSError:
+        return None
+    found = {}
     for entry in os.scandir(PROCESSES):
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError):  # it has just ended
-            # The second field is the program's name in brackets, which may hold anything, brackets too.
+            # proc(5), `/proc/PID/stat`: the second field is the program's name in brackets, which may hold anything,
+            # brackets too; then come the state, the parent, the group, and as the 22nd the start in ticks since boot.
             fields = Path(entry.path, "stat").read_bytes().rpartition(b")")[2].split()
-            if int(fields[2]) == group:
-                found.append(fields[0].decode())
+            if int(fields[2]) == group and fields[0].decode() not in _DEAD:
+                found[int(entry.name)] = f"{boot} {int(fields[19])}"
     return found

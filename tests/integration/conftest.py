@@ -27,6 +27,7 @@ class Served:
     def __init__(self, child: subprocess.Popen[bytes], ready: dict[str, str]) -> None:
         self.child = child
         self.url = ready["registry_url"]
+        self.controller_url = ready["controller_url"]
         self.anka = ready["anka"]
         self.data = Path(ready["data"])
 

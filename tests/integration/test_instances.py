@@ -4,18 +4,15 @@ and a save that the server does not survive."""
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import pytest
-
 from anka_ci.clock import SystemClock
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from instances import VM, guests, node, restart, script, shown, start, state, until
+from instances import VM, guests, node, restart, runs, script, shown, start, state, until
 from raw import ask, ok
 
 
@@ -49,11 +46,10 @@ def test_what_a_script_leaves_running_ends_with_the_vm(server: Server) -> None:
     instance = start(server, startup_script=script(text), script_monitoring=True, node_id="node-2")
     until(server, instance, "Started")
     left = int(shown(server, instance)["startup_script"]["stdout"])
-    os.kill(left, 0)
+    assert runs(left)
     ok(server, "DELETE", VM, {"id": instance})
     until(server, instance, "Terminated")
-    with pytest.raises(ProcessLookupError):
-        os.kill(left, 0)
+    assert not runs(left)
 
 
 def test_a_script_that_nobody_monitors(server: Server) -> None:

@@ -12,9 +12,10 @@ from concurrent.futures import Future, TimeoutError
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from anka_ci import process, process_group
+from anka_ci import process
 from anka_ci.clock import Cancelled
 from anka_ci.errors import AnkaCiError, FellShortError, InterruptError, RefusedError
+from anka_ci.server.leftovers import Leftovers
 from anka_ci.server.record import MANAGED
 from anka_ci.wire.instance import ScriptResult
 from anka_ci.wire.manifest import repository
@@ -32,12 +33,11 @@ PAUSE = 0.05
 class Guests:
     """The instances' VMs on one node. Every method may be called from any thread, and raises what ``anka`` says."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, agent: Agent, leftovers: Leftovers) -> None:
+        self._agent, self._leftovers = agent, leftovers
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._seen: list[Mapping[str, Any]] = []
-        self._left: dict[int, str] = {}
 
     @property
     def running(self) -> int:
@@ -122,6 +122,11 @@ class Guests:
         groups: list[int] = []
         said: dict[str, list[str]] = {"stdout": [], "stderr": []}
         argv, env = self._agent.command("run", uuid, "sh", ANKA_STANDIN_GUESTS="1")
+
+        def begun(group: int) -> None:
+            groups.append(group)
+            self._leftovers.begun(group, uuid)
+
         try:
             done = process.run(
                 argv,
@@ -130,7 +135,7 @@ class Guests:
                 timeout=timeout,
                 cancelled=cancelled,
                 on_line=lambda stream, line: said[stream].append(line),
-                on_start=groups.append,
+                on_start=begun,
             )
         except FellShortError:
             return ScriptResult(
@@ -140,23 +145,18 @@ class Guests:
                 stdout=_end(said["stdout"]),
                 stderr=_end(said["stderr"]),
             )
-        if process_group.lives(groups[0]):
-            with self._lock:
-                self._left[groups[0]] = uuid
-            threading.Thread(target=self._watch, args=(groups[0],), daemon=True).start()
+        finally:
+            for group in groups:
+                self._leftovers.over(group, uuid)
         return ScriptResult(return_code=done.status, stdout=done.stdout[-OUTPUT:], stderr=done.stderr[-OUTPUT:])
-
-    def _watch(self, group: int) -> None:
-        """Forget a process group when it has ended, because its number may become another's."""
-        while group in self._left and process_group.lives(group):
-            threading.Event().wait(1.0)
-        with self._lock:
-            self._left.pop(group, None)
 
     def quiet(self, *uuids: str) -> None:
         """End what the scripts of these VMs left running; of all, when none is named."""
-        for group in [group for group, uuid in list(self._left.items()) if not uuids or uuid in uuids]:
-            process_group.end(group)
+        self._leftovers.end(*uuids)
+
+    def end_earlier(self) -> None:
+        """At the start: end the scripts that an earlier server was running when it was killed."""
+        self._leftovers.end_earlier()
 
     def push(self, uuid: str, image: ImageRequest, cancelled: Cancelled) -> None:
         """Push a stopped VM: onto the template of ``image``, or as a new one under the name that it asks for."""

@@ -19,6 +19,7 @@ from anka_ci.clock import Cancelled, Clock
 from anka_ci.errors import AnkaCiError
 from anka_ci.server import launcher
 from anka_ci.server.guests import Guests
+from anka_ci.server.leftovers import Leftovers
 from anka_ci.server.record import MANAGED
 from anka_ci.wire.node import ACTIVE, UNHEALTHY, Group, Node, NodeTemplate
 from anka_ci.wire.vm import Vm
@@ -53,7 +54,7 @@ class Agent:
         self._stopping = stopping
         self._sign_in = dict(sign_in or {})
         self.registry_url = ""
-        self.guests = Guests(self)
+        self.guests = Guests(self, Leftovers(home / "scripts"))
         self._templates: tuple[NodeTemplate, ...] = ()
         self._healthy = True
         self._used = 0
@@ -63,9 +64,10 @@ class Agent:
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self, registry_url: str) -> None:
-        """Start the thread; its first job is to say what the node holds."""
+        """Start the thread; it first ends what was left running, and says what the node holds."""
         self.registry_url = registry_url
         self._home.mkdir(parents=True, exist_ok=True)
+        self._jobs.put(self.guests.end_earlier)
         self._jobs.put(self._look)
         self._jobs.put(self._listed.set)
         self._thread.start()
