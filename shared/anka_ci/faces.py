@@ -140,6 +140,8 @@ def _value(field: Field) -> dict[str, object]:
         one = {"type": "boolean"}
     elif field.type is int:
         one = {"type": "integer"}
+    elif field.type is dict:
+        one = {"type": ["object", "array", "string"], "additionalProperties": {"type": SCALAR}}
     if field.many:
         one = {"type": ["array", "string"], "items": one}
     return one if one == {"type": SCALAR} or field.many else {"anyOf": [one, EXPRESSION]}

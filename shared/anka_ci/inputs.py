@@ -154,6 +154,8 @@ def bind(cls: type[T], values: Mapping[str, object], *, what: str = "step", wher
 
 def parse(field: Field, value: object) -> object:
     """One value of one field, from its text or its JSON value; ``ValueError`` says what is wrong with it."""
+    if field.type is dict and not field.many:
+        return mapping(value)
     if field.many:
         items = _list(value)
         if not items:
@@ -250,6 +252,30 @@ def size(text: str) -> Size:
     if not match or (unit and unit not in _SIZES):
         raise ValueError(f"{text!r} is not a size; write 512MiB, 10GiB or a number of bytes")
     return Size(float(match.group(1)) * _SIZES.get(unit, 1)) if unit or "." in text else Size(match.group(1))
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """A mapping, a JSON object, or ``NAME=value`` on each line or in a list; no error shows a value."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("is not a JSON object") from None
+    if isinstance(value, dict):
+        found = {str(name): item for name, item in value.items()}
+    else:
+        lines = [line.strip() for line in value.splitlines()] if isinstance(value, str) else value
+        if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
+            raise ValueError("wants a mapping, or NAME=value on each line")
+        pairs = [line.partition("=") for line in lines if line.strip()]
+        if not all(equals and name.strip() for name, equals, _ in pairs):
+            raise ValueError("wants NAME=value on each line, or a mapping")
+        found = {name.strip(): item for name, _, item in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("names something twice")
+    if not found:
+        raise ValueError("is given but empty; leave it out if you do not mean to choose")
+    return found
 
 
 def percent(text: str) -> Percent:

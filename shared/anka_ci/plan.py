@@ -9,12 +9,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from anka_ci.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One thing that will be done. ``text`` says it to people, ``with_`` holds all that ``run`` needs (JSON values).
+    """One thing that will be done. ``text`` says it to people, ``with_`` holds all that ``run`` needs.
 
+    That is JSON values, and ``Secret`` for what must be in no digest and no document: ``emit`` shows it as ``***``.
     ``writes`` is False for what changes nothing anywhere, such as a wait or a check.
     """
 
@@ -24,7 +28,15 @@ class Action:
     writes: bool = True
 
     def emit(self) -> dict[str, object]:
-        return {"verb": self.verb, "text": self.text, "with": dict(self.with_), "writes": self.writes}
+        return {"verb": self.verb, "text": self.text, "with": _shown(self.with_), "writes": self.writes}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(each) for each in value]
+    return str(value) if isinstance(value, Secret) else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from anka_ci.anka import Anka
 from anka_ci.desk import check, needs_confirmation, perform
 from anka_ci.errors import ConfirmationError
 from anka_ci.plan import Action, Loss, Plan
+from anka_ci.secret import Secret
 
 WRITES = Action(verb="write", text="write something")
 LOOKS = Action(verb="look", text="look at something", writes=False)
@@ -43,6 +44,15 @@ def test_a_digest_is_of_actions_and_losses_alone():
     assert plan.digest == replace(plan, notes=("a note",), bytes=7, expects={"a": 1}).digest
     others = [replace(plan, step="y"), replace(plan, loses=(LITTLE,)), replace(plan, actions=(WRITES, LOOKS))]
     assert plan.digest not in [other.digest for other in others]
+
+
+def test_a_secret_is_in_no_digest_and_no_document():
+    with_ = {"env": {"TOKEN": Secret("one")}, "list": [Secret("two")]}
+    plan = Plan(step="x", actions=(Action(verb="run", text="run", with_=with_),))
+    assert {"env": {"TOKEN": "***"}, "list": ["***"]} == plan.emit()["actions"][0]["with"]
+    other = replace(plan.actions[0], with_={"env": {"TOKEN": Secret("other")}, "list": [Secret("two")]})
+    assert plan.digest == replace(plan, actions=(other,)).digest
+    assert "one" == plan.actions[0].with_["env"]["TOKEN"].reveal()
 
 
 def test_a_protected_context_asks_for_every_write_and_for_no_reading(anka):

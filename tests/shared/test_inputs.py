@@ -22,6 +22,7 @@ class Sample:
     dry_run: bool = arg("Only look.", default=False)
     wait: Duration = arg("How long.", default=Duration(5400))
     note: str | None = arg("A note.", default=None, may_be_empty=True)
+    env: dict[str, str] | None = arg("Variables.", default=None)
 
 
 def test_names_in_every_spelling() -> None:
@@ -59,6 +60,14 @@ def test_bind_reads_texts_and_json_values() -> None:
         ({"template": "t", "keep": "1.5"}, "not a whole number"),
         ({"template": "t", "dry-run": "perhaps"}, "neither true nor false"),
         ({"template": "t", "wait": "soon"}, "not a duration"),
+        ({"template": "t", "env": 5}, "wants a mapping, or NAME=value on each line"),
+        ({"template": "t", "env": [1]}, "wants a mapping, or NAME=value on each line"),
+        ({"template": "t", "env": "A=1\nB"}, "wants NAME=value on each line"),
+        ({"template": "t", "env": "=1"}, "wants NAME=value on each line"),
+        ({"template": "t", "env": "A=1\nA=2"}, "names something twice"),
+        ({"template": "t", "env": "{1"}, "not a JSON object"),
+        ({"template": "t", "env": {}}, "given but empty"),
+        ({"template": "t", "env": " \n"}, "given but empty"),
     ],
 )
 def test_bind_says_what_is_wrong(values: dict[str, object], words: str) -> None:
@@ -66,6 +75,14 @@ def test_bind_says_what_is_wrong(values: dict[str, object], words: str) -> None:
         inputs.bind(Sample, values, what="push")
     assert words in str(caught.value)
     assert caught.value.message.startswith("push: ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["A= 1=2 3\n\n B=", '{"A": " 1=2 3", "B": ""}', {"A": " 1=2 3", "B": ""}, ["A= 1=2 3", "B="]],
+)
+def test_a_mapping_in_every_spelling(given: object) -> None:
+    assert {"A": " 1=2 3", "B": ""} == inputs.bind(Sample, {"template": "t", "env": given}).env
 
 
 def test_bind_tells_the_place() -> None:
@@ -123,6 +140,7 @@ def test_emit_and_defaults() -> None:
         "dry-run": "false",
         "wait": "1h30m",
         "note": "",
+        "env": "",
     } == shown
 
 

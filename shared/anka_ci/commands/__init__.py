@@ -81,9 +81,9 @@ def add_input(group: argparse._ArgumentGroup, field: Field) -> None:
         group.add_argument(f"--{field.key}", dest=field.key, nargs="?", const="true", metavar="BOOL", help=text)
     else:
         metavar = "|".join(field.choices) or {"str": "TEXT", "int": "N"}.get(
-            field.type.__name__, field.type.__name__.upper()
+            field.type.__name__, "NAME=VALUE" if field.type is dict else field.type.__name__.upper()
         )
-        action = "append" if field.many else "store"
+        action = "append" if field.many or field.type is dict else "store"
         group.add_argument(f"--{field.key}", dest=field.key, action=action, metavar=metavar, help=text)
 
 

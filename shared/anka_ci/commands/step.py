@@ -18,6 +18,7 @@ from anka_ci.errors import AnkaCiError, UsageError
 from anka_ci.inputs import Field
 from anka_ci.progress import Progress
 from anka_ci.result import Result, StepResult
+from anka_ci.secret import Secret
 from anka_ci.steps import catalog
 
 POSITION = "first"
@@ -77,6 +78,9 @@ class StepCommand:
     def _result(self, options: argparse.Namespace, console: Console, clock: Clock) -> Result:
         mine, common = inputs.split_shared(given(options, console, self._values(options)))
         mine.update({field.key: console.env[variable(field)] for field in self.own if _in_env(field, console.env)})
+        for field in self.own:
+            for secret in _secrets(field, mine.get(field.key)):
+                console.redactor.add(secret)
         shared = inputs.bind(inputs.SharedInputs, common, what=self.name)
         context = console.context(shared)
         cancelled = Cancelled()
@@ -112,6 +116,17 @@ class StepCommand:
 def variable(field: Field) -> str:
     """The environment variable that a secret input is read from."""
     return "ANKA_CI_" + field.name.rstrip("_").upper()
+
+
+def _secrets(field: Field, value: object) -> list[Secret]:
+    """What must be told nowhere of an input that was given: the values of a mapping, or the whole text."""
+    if not field.secret or value is None:
+        return []
+    try:
+        found = inputs.mapping(value) if field.type is dict else value
+    except ValueError:
+        found = value
+    return [Secret(str(each)) for each in (found.values() if isinstance(found, dict) else [found])]
 
 
 def _in_env(field: Field, env: Mapping[str, str]) -> bool:

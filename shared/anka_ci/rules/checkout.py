@@ -78,7 +78,7 @@ def local_losses(anka: Anka, vm: Vm, template: Template, tag: str, *, shrink: bo
     losses, notes = [], []
     pushed = any(content.top and content.top in version.images[:1] for version in versions)
     stateless = not content.state or any(content.state in version.state_files for version in versions)
-    if not (pushed and stateless) and not (vm.tag != tag and _tagged(anka, vm, content)):
+    if not (pushed and stateless) and not (vm.tag != tag and tagged(anka, vm, content)):
         since = f"since its tag {vm.tag}" if vm.tag else "and what it is: it has no tag"
         losses.append(Loss(text=f"what was changed in the VM {vm.name} {since}, which was not pushed", little=True))
     for other in anka.host.tags(vm.id) if shrink else ():
@@ -97,7 +97,7 @@ def local_losses(anka: Anka, vm: Vm, template: Template, tag: str, *, shrink: bo
 def offline_losses(anka: Anka, vm: Vm, tag: str, *, shrink: bool) -> list[Loss]:
     """The same when the registry cannot be asked: only what a local tag keeps is known to be kept."""
     losses = []
-    if not _tagged(anka, vm, Content.of_config(anka.host.config(vm.id))):
+    if not tagged(anka, vm, Content.of_config(anka.host.config(vm.id))):
         losses.append(
             Loss(text=f"what was changed in the VM {vm.name} since its tag {vm.tag or '(none)'}", little=True)
         )
@@ -107,6 +107,6 @@ def offline_losses(anka: Anka, vm: Vm, tag: str, *, shrink: bool) -> list[Loss]:
     ]
 
 
-def _tagged(anka: Anka, vm: Vm, content: Content) -> bool:
+def tagged(anka: Anka, vm: Vm, content: Content) -> bool:
     """Whether the VM is still as its current local tag has it."""
     return bool(vm.tag) and not content.state and content.top == anka.host.top(vm.id, vm.tag)
