@@ -87,9 +87,14 @@ def test_a_step_has_all_its_faces(name: str, faces: Mapping[str, str], capsys: p
     action = faces[f"actions/{name}/action.yml"]
     variable = faces[f"jenkins/vars/{step.groovy()}.groovy"]
     for field in step.inputs:
-        assert f"--{field.key} " in shown
+        option, place = f"--{field.key} ", f" {inputs.camel(field.name.rstrip('_'))}: ['{field.key}',"
+        if field.secret:
+            option, own = f" {adapter.secret_variable(field)} ", adapter.secret_variable(field)
+            place = f" {inputs.camel(field.name)}CredentialsId: ['{own}', 'secret']"
+            assert f"--{field.key}" not in shown
+        assert option in shown
         assert f"\n  {field.key}:\n" in action
-        assert f" {inputs.camel(field.name.rstrip('_'))}: ['{field.key}'," in variable
+        assert place in variable
     assert step.summary in faces[f"jenkins/vars/{step.groovy()}.txt"]
     assert (
         name

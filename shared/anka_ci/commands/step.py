@@ -44,7 +44,8 @@ class StepCommand:
             parser.usage = f"{parser.prog} [{word}] [options]"
             mine.add_argument(POSITION, nargs="?", metavar=word, help=f"the same as --{self.first.key} {word}")
         for field in self.own:
-            add_input(mine, field)
+            if not field.secret:
+                add_input(mine, field)
         shared = parser.add_argument_group("inputs of every step")
         for field in SHARED:
             if not field.secret:

@@ -67,30 +67,39 @@ def local_tag(anka: Anka, sought: str, tag: str | None, number: int | None, erro
     return vm, wanted
 
 
-def local_losses(anka: Anka, vm: Vm, template: Template, tag: str, *, shrink: bool) -> tuple[list[Loss], list[str]]:
-    """What checking out ``tag`` would lose on this host, and notes on what goes and can be pulled again.
+def local_losses(
+    anka: Anka, vm: Vm, template: Template, tag: str | None, *, going: Sequence[str] = ()
+) -> tuple[list[Loss], list[str]]:
+    """What checking out ``tag`` (None: removing the VM) would lose, and notes on what goes and can be pulled again.
 
-    Lost are the VM's changes that neither the registry nor a local tag has and, with ``shrink``, the other local tags
-    that the registry does not have with that content.
+    Lost are the VM's changes that neither the registry nor a local tag has, and the local tags that are ``going`` as
+    well and that the registry does not have with that content.
     """
     versions = template.versions or ()
     content = Content.of_config(anka.host.config(vm.id))
-    losses, notes = [], []
+    losses = []
     pushed = any(content.top and content.top in version.images[:1] for version in versions)
     stateless = not content.state or any(content.state in version.state_files for version in versions)
     if not (pushed and stateless) and not (vm.tag != tag and tagged(anka, vm, content)):
         since = f"since its tag {vm.tag}" if vm.tag else "and what it is: it has no tag"
         losses.append(Loss(text=f"what was changed in the VM {vm.name} {since}, which was not pushed", little=True))
-    for other in anka.host.tags(vm.id) if shrink else ():
-        if other == tag:
+    more, notes = tag_losses(anka, vm, template, [other for other in going if other != tag])
+    return losses + more, notes
+
+
+def tag_losses(anka: Anka, vm: Vm, template: Template, tags: Sequence[str]) -> tuple[list[Loss], list[str]]:
+    """What removing local tags would lose, and notes on those that the registry has with the very same content."""
+    losses, notes = [], []
+    for tag in tags:
+        version = next((each for each in template.versions or () if each.tag == tag), None)
+        top = anka.host.top(vm.id, tag) if version else None
+        if version and top and top in version.images[:1]:
+            notes.append(f"the local tag {tag} goes; the registry has it")
             continue
-        version = next((each for each in versions if each.tag == other), None)
-        top = anka.host.top(vm.id, other) if version else None
-        if version and (top is None or top in version.images[:1]):
-            notes.append(f"the local tag {other} goes; the registry has it")
-        else:
-            why = "has another content under that tag" if version else "does not have it"
-            losses.append(Loss(text=f"the local tag {vm.name}:{other}; the registry {why}"))
+        why = "does not have it"
+        if version:
+            why = "has another content under that tag" if top else "may have another content: its layers are not told"
+        losses.append(Loss(text=f"the local tag {vm.name}:{tag}; the registry {why}"))
     return losses, notes
 
 

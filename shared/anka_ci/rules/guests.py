@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError, InterruptError, RefusedError, UsageError
+from anka_ci.errors import AnkaCiError, RefusedError, UsageError
 from anka_ci.plan import Loss
 from anka_ci.result import Printed
 from anka_ci.rules import checkout, instances
@@ -20,7 +20,6 @@ from anka_ci.secret import Redactor, Secret
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
-    from anka_ci.process import Finished
     from anka_ci.wire.vm import Vm
 
 SHELLS = ("sh", "bash", "zsh")
@@ -67,7 +66,7 @@ def work(command: Sequence[str] | None, script: str | None, file: str | None, sh
 
 
 def values(plain: Mapping[str, Any], secret: Mapping[str, Any]) -> dict[str, str | Secret]:
-    """The variables that the guest gets; ``ValueError``, which shows no value, for what an environment file cannot hold.
+    """The variables that the guest gets; ``ValueError``, which shows no value, for what cannot reach it.
 
     A file for ``anka run --env-file`` is one ``NAME=value`` on each line; that it knows quotes is not documented.
     """
@@ -117,13 +116,20 @@ def fallback(anka: Anka, vm: Vm, wanted: str) -> Fallback:
     return Fallback(stop=True, tag=vm.tag, loses=() if kept else (Loss(text=text, little=True),))
 
 
-def run(anka: Anka, vm: str, wanted: Work, variables: Values, **how: Any) -> Finished:
-    """Run it and tell each line as it comes, secrets as ``***``; in what comes back they are masked too.
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How it ended: the guest's status, and the end of what it printed on its standard output, secrets as ``***``."""
+
+    status: int
+    output: str
+
+
+def run(anka: Anka, vm: str, wanted: Work, variables: Values, **how: Any) -> Ran:
+    """Run it and tell each line as it comes; secrets are ``***`` in that, in what comes back, and in errors.
 
     ``how``: ``folder``, ``timeout`` in seconds, ``wait_network``. ``RefusedError`` for a status other than 0.
     """
-    secrets = [value for value in variables.values() if isinstance(value, Secret)]
-    mask = Redactor(secrets)
+    mask = Redactor(value for value in variables.values() if isinstance(value, Secret))
     last: list[str] = []
 
     def on_line(stream: str, line: str) -> None:
@@ -139,18 +145,18 @@ def run(anka: Anka, vm: str, wanted: Work, variables: Values, **how: Any) -> Fin
     except AnkaCiError as error:
         error.message, error.hint = mask(error.message), mask(error.hint)
         raise
+    ran = Ran(status=done.status, output=output(mask(done.stdout)))
     if done.status == 0:
-        return done
+        return ran
     hint = "\n  ".join(["it printed last:", *last]) if last else "it printed nothing"
-    error = RefusedError(f"{wanted.title} ended with status {done.status} in the VM", hint=hint, vm=vm)
-    error.outputs = {"exit-status": done.status, "output": output(done, secrets)}
-    raise error
+    refused = RefusedError(f"{mask(wanted.title)} ended with status {done.status} in the VM", hint=hint, vm=vm)
+    refused.outputs = {"exit-status": ran.status, "output": ran.output}
+    raise refused
 
 
-def output(done: Finished, secrets: Sequence[Secret] = ()) -> str:
-    """The end of what the guest printed on its standard output, without its last line break."""
-    text = done.stdout.encode()[-LONGEST_OUTPUT:].decode("utf-8", "ignore")
-    return Redactor(secrets)(text.rstrip("\n"))
+def output(text: str) -> str:
+    """The end of a text, at most ``LONGEST_OUTPUT`` bytes of it, without its last line breaks."""
+    return text.rstrip("\n").encode()[-LONGEST_OUTPUT:].decode("utf-8", "ignore")
 
 
 def part(anka: Anka, vm: str, *, stop: bool, tag: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import FellShortError, UnreachableError
 from anka_ci.inputs import arg, build, show_size
-from anka_ci.plan import Action, Plan
+from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
 from anka_ci.rules import checkout
 from anka_ci.steps import Runs
@@ -67,7 +67,11 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     title = f"{template.name}:{version.tag}"
     here = vm is not None and size.download == 0 and version.tag in anka.host.tags(vm.id)
     checkout.check_room(title, size)
-    losses, notes = checkout.local_losses(anka, vm, template, version.tag, shrink=inputs.shrink) if vm else ([], [])
+    losses: list[Loss] = []
+    notes: list[str] = []
+    if vm is not None:
+        going = anka.host.tags(vm.id) if inputs.shrink else ()
+        losses, notes = checkout.local_losses(anka, vm, template, version.tag, going=going)
     text = f"pull {title}{version.label}: {show_size(size.download)} to download"
     if here:
         text = f"check out {title}{version.label}, which is here already"

@@ -1,4 +1,4 @@
-"""A controller in front of the real one that tells other things of its nodes: states and gaps that real fleets have."""
+"""What the tests of steps share: a fleet that tells other things of its nodes, and a host that has no registry."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from anka_ci.anka import Anka
+from vmhost import VmHost
+
+
+@pytest.fixture(scope="module")
+def vmhost(tmp_path_factory: pytest.TempPathFactory) -> VmHost:
+    """One for all tests of a module, which take VMs of different names."""
+    return VmHost(tmp_path_factory.mktemp("vmhost"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,89 @@
+"""The steps of a host at length: many runs in VMs, and what becomes of the VMs."""
+
+from __future__ import annotations
+
+import pytest
+
+from anka_ci.clock import Cancelled
+from anka_ci.desk import perform
+from anka_ci.errors import ConfirmationError, FellShortError, InterruptError, RefusedError
+from vmhost import VmHost
+
+
+@pytest.fixture(scope="module")
+def vmhost(tmp_path_factory):
+    return VmHost(tmp_path_factory.mktemp("vmhost"))
+
+
+def run_in(anka, confirm=None, **inputs):
+    values = {key.replace("_", "-"): value for key, value in inputs.items()}
+    return perform("run-in-vm", values, anka, confirm=confirm)
+
+
+def test_the_command_takes_variables_one_by_one_and_secrets_from_its_environment(vmhost, cli):
+    vmhost.make("asked")
+    done = cli(
+        *("run-in-vm", "asked", "--script", 'echo "$A and $B, $TOKEN"; exit 4', "--env", "A=1 2", "--env", "B=x=y"),
+        env={"ANKA_CI_ANKA": vmhost.command, "ANKA_CI_SECRET_ENV": "TOKEN=hidden\nOTHER=unseen"},
+    )
+    assert 3 == done.returncode
+    assert "1 2 and x=y, ***\n" in done.stderr
+    assert "hidden" not in done.stdout + done.stderr
+    assert "exit-status  4" in done.stdout
+
+
+def test_where_a_run_leaves_the_vm_and_what_reaches_it(vmhost):
+    vmhost.make("words")
+    anka = vmhost.doors()
+    command = '["sh", "-c", "pwd; echo \\"$1\\"", "-", "a  b;$(c)"]'
+    assert 0 == run_in(anka, vm="words", script="mkdir -p deep/er").outputs["exit-status"]
+    done = run_in(anka, vm="words", command=command, folder="deep/er", afterwards="leave")
+    where, word = done.outputs["output"].splitlines()
+    assert ("a  b;$(c)", str(vmhost.guest("words") / "deep" / "er")) == (word, where)
+    assert ("running", "running") == (done.outputs["state"], vmhost.status("words"))
+    again = run_in(anka, vm="words", command="true", afterwards="suspend")
+    assert ("running", True) == (again.outputs["state"], "runs already" in again.notes[0])
+    vmhost.ask("stop", "words")
+    assert "stopped" == run_in(anka, vm="words", command="true", afterwards="suspend").outputs["state"]  # as ARM does
+
+
+def test_a_failure_sets_the_vm_back_to_its_tag_and_tells_status_and_last_lines(vmhost):
+    vmhost.make("fails", "v1")
+    anka = vmhost.doors()
+    with pytest.raises(RefusedError, match="ended with status 7 in the VM") as caught:
+        run_in(anka, vm="fails", script="# why\necho one; echo half >half\necho two >&2; (exit 7)\necho never")
+    error = caught.value
+    assert (7, "one") == (error.outputs["exit-status"], error.outputs["output"])
+    assert "it printed last:\n  " in error.hint
+    assert "two" in error.hint
+    assert error.hint.endswith("the VM was set back to its tag v1")
+    assert "stopped" == vmhost.status("fails")
+    assert not (vmhost.guest("fails") / "half").exists()
+    with pytest.raises(RefusedError) as caught:
+        run_in(anka, vm="fails", script="echo half >half; exit 3", on_failure="stop")
+    assert "the VM was stopped" == caught.value.hint.splitlines()[-1].strip()
+    assert (vmhost.guest("fails") / "half").exists()
+    # now it has something of its own, which a reset would take away
+    with pytest.raises(ConfirmationError, match="if the run fails, what was changed in the VM fails since its tag v1"):
+        run_in(anka, vm="fails", command="true")
+    with pytest.raises(RefusedError, match="status 9"):
+        run_in(anka, vm="fails", command="sh\n-c\nexit 9", on_failure="keep")
+    assert "running" == vmhost.status("fails")
+    vmhost.ask("stop", "fails")
+
+
+def test_a_time_limit_and_an_interruption_stop_the_vm(vmhost):
+    vmhost.make("slow")
+    cancelled, told = Cancelled(), []
+
+    def tell(event):
+        told.append(event)
+        cancelled.set("SIGTERM")
+
+    with pytest.raises(FellShortError) as caught:
+        run_in(vmhost.doors(), vm="slow", command="sleep\n60", script_timeout="0.3")
+    assert "the VM was stopped" == caught.value.hint.splitlines()[-1].strip()
+    with pytest.raises(InterruptError) as caught:
+        run_in(vmhost.doors(cancelled=cancelled, tell=tell), vm="slow", script="echo begun; sleep 60")
+    assert "the VM was stopped" == caught.value.hint.splitlines()[-1].strip()
+    assert ("begun", "stopped") == (told[0].text, vmhost.status("slow"))
