@@ -48,7 +48,8 @@ class ForeignAnka:
         escaped = pattern.replace(" ", "\\ ")
         self._rules.append(f'case "$*" in {escaped}) {used} {{ {say}; }};; esac')
         log = shlex.quote(str(self._folder / "calls"))
-        text = ["#!/bin/sh", f"{{ printf '%s\\037' \"$@\"; echo; }} >>{log}", *self._rules]
+        variables = shlex.quote(str(self._folder / "variables"))
+        text = ["#!/bin/sh", f"env >{variables}", f"{{ printf '%s\\037' \"$@\"; echo; }} >>{log}", *self._rules]
         self.program.write_text("\n".join([*text, 'echo "anka: unheard of: $*" >&2; exit 64', ""]))
         self.program.chmod(0o755)
 
@@ -61,6 +62,12 @@ class ForeignAnka:
             return []
         found = [[word for word in line.split("\037")[:-1] if word != "--machine-readable"] for line in lines]
         return [words for words in found if words != ["version"]]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the last call."""
+        lines = (self._folder / "variables").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
 
     @property
     def asked(self) -> int:

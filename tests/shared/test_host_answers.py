@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.result import Progress, Said
 from anka_ci.settings import Context
 from anka_ci.wire.remote import Remote
@@ -149,6 +149,14 @@ def test_failures_of_both_generations(name, error, said, status, tmp_path):
         command.doors().host.vm("vm")
 
 
+def test_messages_that_are_known_say_what_to_do(tmp_path):
+    command = ForeignAnka(tmp_path)
+    command.says("*", (WIRE / "3.x" / "checkout.out").read_text(), status=1)
+    with pytest.raises(RefusedError) as caught:
+        command.doors().host.reset("vm")
+    assert "a layer on this host is damaged: delete the VM here, and pull it again" == caught.value.hint
+
+
 @pytest.mark.parametrize(("name", "code"), [("2.x/exists", 18), ("3.x/exists", 18)])
 def test_a_name_that_is_taken(name, code, tmp_path):
     command = foreign(tmp_path, name.split("/")[0])
@@ -166,6 +174,8 @@ def test_a_name_that_is_taken(name, code, tmp_path):
         ("[]", "", 0, RefusedError, "no JSON came back"),
         ("[" * 100_000, "", 0, RefusedError, "no JSON came back"),
         ('{"status": "OK", "body": 7}', "", 0, RefusedError, "its answer is no mapping"),
+        ('{"status": "ERROR", "code": "3", "message": "gone"}', "", 1, NotFoundError, "no VM or tag"),
+        ('{"status": "ERROR", "message": "403 Forbidden"}', "", 1, NotAuthorisedError, "403 Forbidden"),
         ('progress\n{"status": "ERROR", "message": "no"}\n\n', "", 1, RefusedError, "anka show vm: no$"),
         ('{"status": "ERROR"}', "the reason\n", 1, RefusedError, "anka show vm: the reason$"),
         ('{"status": "ERROR"}', "", 0, RefusedError, "failed without a message"),
@@ -178,6 +188,15 @@ def test_noise(stdout, stderr, status, error, said, tmp_path):
     command.says("*", stdout, stderr, status)
     with pytest.raises(error, match=said):
         command.doors().host.vm("vm")
+
+
+@pytest.mark.parametrize("body", ['"text"', "7", '{"a": 1}'])
+def test_a_list_has_to_be_one(body, tmp_path):
+    command = ForeignAnka(tmp_path)
+    command.says("*", f'{{"status": "OK", "body": {body}}}')
+    for call in (command.doors().host.vms, lambda: command.doors().host.tags("vm")):
+        with pytest.raises(RefusedError, match="its answer is no list"):
+            call()
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n  \n"])

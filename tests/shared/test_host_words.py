@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from anka_ci.auth import Material
 from anka_ci.errors import RefusedError
 from anka_ci.host import Host
+from anka_ci.secret import Secret
 from foreign_anka import ForeignAnka, ok
 
 URL = "http://registry.internal:8089"
@@ -157,3 +159,45 @@ def test_a_version_that_cannot_be_read_is_taken_for_3_0(version, tmp_path):
     foreign.says("*", ok([]))
     foreign.doors().host.forget_remote("name")
     assert [["registry", "delete", "name"]] == foreign.calls
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_how_to_sign_in_goes_with_every_call(release, tmp_path, monkeypatch):
+    for name in ("ANKA_CA_BUNDLE", "ANKA_REGISTRY_API_KEY", "ANKA_REGISTRY_API_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ANKA_MACHINE_READABLE", "1")
+    monkeypatch.setenv("ANKA_PULL_CHECKOUT", "0")
+    certificate = Material(secret=Secret("-----BEGIN CERTIFICATE-----"), file="/c.pem")
+    key = Material(secret=Secret("-----BEGIN PRIVATE KEY-----"), file="/k.pem")
+    foreign = ForeignAnka(tmp_path, release)
+    foreign.says("*", ok({"uuid": "u"}))
+    doors = foreign.doors(certificate=certificate, key=key, ca="/ca.pem", verify=False)
+    before = ["registry", "--remote" if release >= "3" else "--registry-path", URL]
+    before += ["--cacert", "/ca.pem", "--insecure", "--cert", "/c.pem", "--key", "/k.pem"]
+    doors.host.pull("vm", "v1", registry_url=URL)
+    expected = {"ANKA_CA_BUNDLE": "/ca.pem", "ANKA_PULL_CHECKOUT": "1", "ANKA_PULL_FAILBACK": "0", "ANKA_PROGRESS": "1"}
+    told = foreign.variables
+    assert expected == {name: told.get(name) for name in expected}
+    assert "ANKA_MACHINE_READABLE" not in told
+    doors.host.push("vm", "v1", registry_url=URL)
+    doors.host.download_size("vm", "v1", URL)
+    words = (["pull", "--tag", "v1", "vm"], ["push", "--tag", "v1", "vm"], ["check-download-size", "--tag", "v1", "vm"])
+    assert [[*before, *each] for each in words] == foreign.calls
+
+
+def test_an_api_key_goes_as_variables_since_3_1(tmp_path):
+    key = Material(secret=Secret("-----BEGIN PRIVATE KEY-----"), file="/uak.pem")
+    for release in ("2.5.7", "3.0.1", "3.1.0"):
+        (tmp_path / release).mkdir()
+        foreign = ForeignAnka(tmp_path / release, release)
+        foreign.says("*", ok({}))
+        doors = foreign.doors(api_key=key, api_key_id="ci")
+        if release < "3.1":
+            with pytest.raises(RefusedError, match="has no way to sign in with an API key"):
+                doors.host.pull("vm", "v1", registry_url=URL)
+            assert [] == foreign.calls
+        else:
+            doors.host.pull("vm", "v1", registry_url=URL)
+            told = foreign.variables
+            assert ("ci", "/uak.pem") == (told["ANKA_REGISTRY_API_KEY_ID"], told["ANKA_REGISTRY_API_KEY"])
+            assert [["registry", "--remote", URL, "pull", "--tag", "v1", "vm"]] == foreign.calls

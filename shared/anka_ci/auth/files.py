@@ -30,6 +30,7 @@ class Handed:
 def handed(found: SignIn) -> Iterator[Handed]:
     """The sign-in as the command takes it, while inside."""
     options = ["--cacert", found.ca] if found.ca else []
+    options += [] if found.verify else ["--insecure"]
     variables = {"ANKA_CA_BUNDLE": found.ca} if found.ca else {}
     # These are read by the stand-in; Anka's own command has no way to use them.
     if found.token is not None:

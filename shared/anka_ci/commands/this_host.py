@@ -89,7 +89,8 @@ def _library(anka: Anka, found: HostFacts) -> LibraryFacts:
         folder = door.library()
         vms = tuple(door.vms())
         # Only where the current tag is not the one that the node is said to hold is there a question.
-        for vm in [vm for vm in vms if held.get(vm.id.lower(), vm.tag) != vm.tag][:MOST_TAGS]:
+        asked = [vm for vm in vms if held.get(vm.id.lower(), vm.tag) != vm.tag]
+        for vm in asked[:MOST_TAGS]:
             tags[vm.id.lower()] = tuple(door.tags(vm.id))
     except InterruptError:
         raise

@@ -13,6 +13,7 @@ from typing import Any
 
 from anka_ci import process
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
+from anka_ci.wire import values
 from anka_ci.wire.vm import Moved
 
 NOT_FOUND, EXISTS, UNREACHABLE, DISCONNECTED = 3, 18, 30, 125
@@ -26,8 +27,18 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 """Words of failures that pass by themselves: of the network, and of a server or proxy that is overloaded or starts."""
-_LASTING = re.compile(r"no registry (configured|named)|certificate|x509|unauthorized|authentication", re.IGNORECASE)
+_LASTING = re.compile(r"no registry (configured|named)|certificate|x509", re.IGNORECASE)
 """Words of failures that stay, whatever code they come with."""
+_SIGN_IN = re.compile(r"\b40[13]\b|authentication required|unauthori[sz]ed|forbidden", re.IGNORECASE)
+_HINTS = (
+    ("registry uuid", "the registry has another template of that name: push it onto that one, or rename the VM"),
+    ("failed to checkout", "a layer on this host is damaged: delete the VM here, and pull it again"),
+    ("could not create disk image", "is the disk of the library full, or not to be written to?"),
+    ("maximum number of running instances", "stop a VM that runs on this host first"),
+    ("wrong host for license", "the licence is another machine's: see `anka license show`"),
+    ("did not find any versions with tag", "before 3.4 a `+` in a tag did not reach the registry: choose another tag"),
+)
+"""What to do about messages of the command that are known (Anka's command-line reference, exit codes and messages)."""
 LONGEST = 300
 """So many characters of a text that is no envelope are told."""
 
@@ -51,11 +62,12 @@ def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any]
     """The error that a failure is; ``sought`` is the VM, template or tag that was named."""
     text = done.stderr if found else done.stderr or done.stdout
     said = str(found.get("message") or "") or " ".join(text.split())[-LONGEST:]
-    code = found.get("code", done.status)
+    code = values.integer(found, "code")
+    code = done.status if code is None else code
     what = "anka " + " ".join(word for word in words if word)
     if code == NOT_FOUND or said.endswith("not found"):
         return NotFoundError("VM or tag", sought or what, where="`anka`", hint=said, command=what)
-    if "Authentication Required" in said:
+    if _SIGN_IN.search(said):
         return NotAuthorisedError(f"{what}: {said}", hint="check how you sign in to the registry", command=what)
     if code == UNREACHABLE:
         failed = UnreachableError(f"{what}: {said}", hint="check the registry's address", command=what)
@@ -68,7 +80,8 @@ def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any]
         hint = "is ANKA_CI_ANKA Anka's command? Run it yourself"
         text = f"{what}: no JSON came back (status {done.status}){_after(said)}"
         return RefusedError(text, hint=hint, command=what, status=code)
-    return RefusedError(f"{what}: {said or 'failed without a message'}", command=what, status=code)
+    hint = next((hint for begin, hint in _HINTS if begin in said.lower()), "")
+    return RefusedError(f"{what}: {said or 'failed without a message'}", hint=hint, command=what, status=code)
 
 
 def _after(said: str) -> str:

@@ -125,6 +125,13 @@ class Asking:
             raise RefusedError(f"anka {' '.join(words)}: its answer is no mapping", hint="is it Anka's command?")
         return body
 
+    def _list(self, words: list[str], *, sought: str = "") -> list[Any]:
+        """A question whose answer has to be a list; nothing is an empty one."""
+        body = self._body(words, sought=sought, tries=TRIES)
+        if not isinstance(body, list) and body:
+            raise RefusedError(f"anka {' '.join(words)}: its answer is no list", hint="is it Anka's command?")
+        return body or []
+
     def _plain(
         self,
         words: list[str],
@@ -155,8 +162,9 @@ class Asking:
             raise UsageError(f"the anka command {error.message}", hint="correct ANKA_CI_ANKA, or its rights") from error
 
     def _environment(self) -> dict[str, str]:
-        """The caller's own, with progress on stderr."""
+        """The caller's own, with progress on stderr; only what is asked as machine-readable answers so."""
         found = {**os.environ, "ANKA_PROGRESS": "1"}
+        found.pop("ANKA_MACHINE_READABLE", None)
         if self._found.ca:  # for the commands that have no option for it: every key of `anka config` is one
             found["ANKA_CA_BUNDLE"] = self._found.ca
         return found

@@ -18,6 +18,10 @@ from anka_ci.secret import Secret
 from anka_ci.wire.address import Address
 from anka_ci.wire.vm import DownloadSize, Moved
 
+AS_SAID = {"ANKA_PULL_CHECKOUT": "1", "ANKA_PULL_FAILBACK": "0"}
+"""A pull checks its tag out, and fails where the registry cannot be reached, whatever this Mac is configured for: every
+key of `anka config` is a variable too, which wins."""
+
 
 class Transfers(Asking):
     """Templates on their way; ``registry_url`` is never the Mac's default."""
@@ -40,7 +44,7 @@ class Transfers(Asking):
             else:
                 before = self._words.registry(registry_url, signed.options)
                 words = self._words.pull(template, tag, shrink=shrink, before=before)
-            body = self._body(words, signed.variables, sought=template, subject=tag, tries=TRIES)
+            body = self._body(words, {**AS_SAID, **signed.variables}, sought=template, subject=tag, tries=TRIES)
         return answers.moved(body, "bytes_received")
 
     def push(
@@ -66,6 +70,7 @@ class Transfers(Asking):
 
     def _signed(self, registry_url: str) -> SignIn:
         """The sign-in; for an OCI registry without one, what ``docker login`` left, which Anka itself does not read."""
+        self._words.check(self._found)
         address, config = Address.read(registry_url), self._anka.context.docker_config
         if address is None or config is None or self._found.kinds:
             return self._found

@@ -22,7 +22,7 @@ class Vms(Asking):
 
     def vms(self) -> list[Vm]:
         """Every VM of this user."""
-        return [Vm.read(row) for row in self._body(["list"], tries=TRIES) or []]
+        return [Vm.read(row) for row in self._list(["list"]) if isinstance(row, Mapping)]
 
     def vm(self, name_or_id: str) -> Vm:
         """A VM by name or id; ``NotFoundError`` when there is none."""
@@ -30,8 +30,8 @@ class Vms(Asking):
 
     def tags(self, vm: str) -> list[str]:
         """The local tags of a VM, the current one first."""
-        body = self._body(self._words.tags(vm), sought=vm, tries=TRIES) or []
-        return [str(row["tag"]) for row in body if isinstance(row, Mapping) and row.get("tag")]
+        rows = self._list(self._words.tags(vm), sought=vm)
+        return [str(row["tag"]) for row in rows if isinstance(row, Mapping) and row.get("tag")]
 
     def top(self, vm: str, tag: str) -> str | None:
         """The file of a local tag's newest disk layer; None where the command does not tell."""

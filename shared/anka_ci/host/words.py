@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from anka_ci.auth import SignIn
 from anka_ci.errors import RefusedError
 from anka_ci.host.release import Release
 from anka_ci.wire.address import Address
@@ -21,6 +22,11 @@ class Words:
 
     def _lacks(self, what: str, hint: str) -> RefusedError:
         return RefusedError(f"the anka of this host ({self._release}) has no {what}", hint=hint)
+
+    def check(self, found: SignIn) -> None:
+        """``RefusedError`` where this release cannot sign in to a registry that way."""
+        if found.api_key is not None and not self._release.since(3, 1):
+            raise self._lacks("way to sign in with an API key", "3.1 is the first; use a client certificate, or update")
 
     # the registry
 

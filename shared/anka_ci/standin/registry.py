@@ -76,8 +76,8 @@ def set_(desk: Desk, words: Words) -> Reply:
 
 
 def _probe(desk: Desk, words: Words, url: str) -> None:
-    """Ask the registry whether it is there, unless told not to."""
-    if not words.flag("force"):
+    """Ask the registry whether it is there, unless told not to; 2.x does not ask."""
+    if desk.voice.generation > 2 and not words.flag("force"):
         asked = Words(values={**words.values, "registry_path": url})
         _open(desk, asked).registry.status()
 

@@ -257,6 +257,8 @@ def test_this_hosts_node_goes_by_its_name_its_address_or_what_is_asked_for(names
         ((Vm(id="t", name="x", tag="v2"),), {}, "ok"),
         ((Vm(id="t", name="x", tag="v1"),), {"t": ("v1", "v2")}, "ok"),
         ((Vm(id="t", name="x", tag="v1"),), {"t": ("v1",)}, "warning"),
+        ((Vm(id="t", name="x", tag=""),), {"t": ()}, "warning"),
+        ((Vm(id="t", name="x", tag="v1"),), {}, "not known"),
         (None, {}, "not known"),
     ],
 )

@@ -213,12 +213,15 @@ def _whose(facts: HostFacts, node: Node, told: Told) -> None:
         told.unknown("whose library", "the node holds no template that could be looked for")
         return
     have = {vm.id.lower(): {vm.tag, *library.tags.get(vm.id.lower(), ())} for vm in library.vms}
-    lacks = [
-        f"{template.name or template.id}:{template.tag}"
-        for template in held
-        if template.id.lower() not in have or (template.tag and template.tag not in have[template.id.lower()])
+    doubtful = [
+        each for each in held if each.id.lower() not in have or (each.tag and each.tag not in have[each.id.lower()])
     ]
-    if lacks:
+    untold = [each for each in doubtful if each.id.lower() in have and each.id.lower() not in library.tags]
+    lacks = [f"{each.name or each.id}:{each.tag}" for each in doubtful if each not in untold]
+    if untold and not lacks:
+        names = listed([f"{each.name or each.id}:{each.tag}" for each in untold], 3)
+        told.unknown("whose library", library.failure or f"the local tags were not asked for {names}")
+    elif lacks:
         seen = f"the controller says {node.name} holds {listed(lacks, 3)}, which {facts.user}'s library lacks"
         do = "root and each user have a library of their own: set `anka: sudo -n /usr/local/bin/anka` in the context, "
         do += "or run the steps as the user whose library the node's agent uses"
