@@ -34,6 +34,7 @@ class Manners:
     most: int = 0
     least: int = 0
     busy: int = 0
+    wait: str = "7"
     broken: str = ""
     gone: str = ""
     instead: dict[str, bytes] = field(default_factory=dict)
@@ -77,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.token(body)
         if manners.busy:
             manners.busy -= 1
-            return self.reply(429, {"Retry-After": "7"}, b"slow down")
+            return self.reply(429, {"Retry-After": manners.wait}, b"slow down")
         if not self.signed():
             return None
         told = next((content for path, content in manners.instead.items() if self.path.startswith(path)), None)

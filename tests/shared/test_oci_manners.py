@@ -103,6 +103,10 @@ def test_a_registry_that_is_busy_is_given_the_time_it_asks_for(embedded):
         assert 14 == clock.now() - before
     with front(embedded, busy=100) as there, pytest.raises(UnreachableError, match="429: slow down"):
         client(there, clock).tags("team/none")
+    before = clock.now()
+    with front(embedded, busy=1, wait="86400") as there, pytest.raises(UnreachableError) as caught:
+        client(there, clock).tags("team/none")
+    assert (before, "it asks to come back in 86400 s; try again then") == (clock.now(), caught.value.hint)
 
 
 def test_a_digest_that_is_not_told_is_computed(embedded):

@@ -1,7 +1,7 @@
 """The only client of the data plane: blobs and manifests under ``/v2/``, pushed, pulled and taken up again.
 
 It speaks to the embedded registry and, ``foreign``, to any other that keeps to the specification. They differ in how
-one signs in (``challenge``, ``docker``), in that only ours knows conditions and numbers of versions, and in that others
+one signs in (``sign_in``, ``docker``), in that only ours knows conditions and numbers of versions, and in that others
 may keep their blobs elsewhere and take an upload only in chunks (``connection``, ``upload``). Bytes go through a fixed
 buffer, or from file to socket inside the kernel; no blob is ever in memory whole, and every pulled one is checked
 against its SHA-256 while it is written. Source: https://github.com/opencontainers/distribution-spec.

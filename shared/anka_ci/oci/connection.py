@@ -1,9 +1,8 @@
-"""One HTTP connection with bodies of any size, its retries, and what each status means: under the data plane only.
+"""Requests to one registry: signed in, tried again, followed to where its blobs are, and what each status means.
 
-REST calls are ``transport``'s. A body goes from file to socket inside the kernel where it can; nothing is in memory
-whole. A proxy is taken from the context, else from the environment. Where a registry keeps its blobs on another host,
-it redirects there: that host gets neither our sign-in, nor our headers, nor our client certificate, and is never spoken
-to over http when the registry itself is reached over https.
+REST calls are ``transport``'s. Where a registry keeps its blobs on another host, it redirects there: that host gets
+neither our sign-in, nor our headers, nor our client certificate, and is never spoken to over http when the registry
+itself is reached over https.
 """
 
 from __future__ import annotations
@@ -11,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from anka_ci import transport
-from anka_ci.auth import REGISTRY, sessions, tls
+from anka_ci.auth import REGISTRY
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
 from anka_ci.oci.body import Reply, Source
-from anka_ci.oci.challenge import Nobody, OfAnka, OfRegistry, Scope, Signer
-from anka_ci.secret import Secret
+from anka_ci.oci.challenge import Nobody, OfAnka, Scope, Signer
+from anka_ci.oci.line import Line
+from anka_ci.oci.sign_in import OfRegistry
 from anka_ci.wire import values
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 TRIES = 5
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as dead."""
+LONGEST = 300.0
+"""Seconds that a server may ask us to wait; who asks for longer is told of instead."""
 LARGEST = 64 << 20
 """Bytes of a reply that are read into memory."""
 LARGEST_TOKEN = 1 << 20
@@ -54,12 +55,10 @@ class Connection:
     def __init__(self, url: str, anka: Anka, signer: Signer | None = None) -> None:
         """Without a ``signer`` it is another host's, which gets nothing of ours."""
         self.url = url.rstrip("/")
-        self._parts = urlsplit(self.url)
         self._anka = anka
-        self._found = anka.context.of(REGISTRY)
-        self._own = signer is not None
         self._signer: Signer = signer or Nobody()
-        self._connection: http.client.HTTPConnection | None = None
+        self._line = Line(self.url, anka, own=signer is not None)
+        self._parts = self._line.parts
         self._others: dict[str, Connection] = {}
 
     @classmethod
@@ -176,7 +175,7 @@ class Connection:
         scope = Scope.of(method, path)
         for attempt in range(1, SIGNINGS + 1):
             used = self._signer.authorization(self._ask, scope)
-            with self._exchange(method, path, {**self._standing(used), **headers}, body, timeout) as reply:
+            with self._line.exchange(method, path, {**self._line.standing(used), **headers}, body, timeout) as reply:
                 if reply.status != 401:
                     self._signer.accepted(used)
                 elif self._signer.rejected(used, scope, reply.headers):
@@ -187,112 +186,21 @@ class Connection:
                 yield reply
                 return
 
-    @contextlib.contextmanager
-    def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | Source, timeout: float
-    ) -> Iterator[http.client.HTTPResponse]:
-        connection, prefix = self._open(timeout)
-        target = urlsplit(urljoin(self.url + "/", path))
-        wanted = prefix + target.path + (f"?{target.query}" if target.query else "")
-        clean = False
-        try:
-            try:
-                connection.putrequest(method, wanted, skip_accept_encoding=True)
-                for key, value in headers.items():
-                    connection.putheader(key, value)
-                connection.endheaders()
-                broken = self._send(connection, body)
-                try:
-                    reply = connection.getresponse()
-                except (OSError, http.client.HTTPException) as error:
-                    raise broken or error from None
-            except (OSError, http.client.HTTPException) as error:
-                raise self.unreachable(error) from error
-            yield reply
-            clean = reply.isclosed() and broken is None
-        finally:
-            if not clean:
-                self._close()
-
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Ask a realm for a token, on a connection that carries nothing of ours but what ``headers`` say."""
         self._anka.cancelled.check(f"{method} {self.url}")
         self._anka.deadline.check(f"{method} {self.url}")
         parts = urlsplit(url)
-        realm = Connection(f"{parts.scheme}://{parts.netloc}", self._anka)
+        realm = Line(f"{parts.scheme}://{parts.netloc}", self._anka, own=False)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         length = {"Content-Length": str(len(body))} if body else {}
         try:
-            with realm._exchange(method, path, {**realm._standing(None), **headers, **length}, body, TIMEOUT) as reply:
+            with realm.exchange(method, path, {**realm.standing(), **headers, **length}, body, TIMEOUT) as reply:
                 return reply.status, reply.read(LARGEST_TOKEN)
         except (OSError, http.client.HTTPException) as error:
             raise realm.unreachable(error) from error
         finally:
-            realm._close()
-
-    def _send(self, connection: http.client.HTTPConnection, body: bytes | Source) -> OSError | None:
-        """Send a body. A connection that breaks may still hold the reason as a reply, so that is read first."""
-        try:
-            if isinstance(body, bytes):
-                if body:
-                    connection.send(body)
-                return None
-            while body.offset < body.end:
-                self._anka.cancelled.check("pushing")
-                body.send(connection.sock)
-        except OSError as error:
-            return error
-        return None
-
-    def _standing(self, authorization: str | None) -> dict[str, str]:
-        """The headers that every request has."""
-        found = {name: value.reveal() for name, value in self._found.headers} if self._own else {}
-        if authorization is not None:
-            found["Authorization"] = authorization
-        proxy = self._proxy()
-        if proxy and self._parts.scheme == "http" and proxy.username:
-            found["Proxy-Authorization"] = _proxy_password(proxy)
-        return found
-
-    def _open(self, timeout: float) -> tuple[http.client.HTTPConnection, str]:
-        """The open connection, and what stands before a path: a plain proxy wants the whole URL."""
-        parts, proxy = self._parts, self._proxy()
-        prefix = f"{parts.scheme}://{parts.netloc}" if proxy and parts.scheme == "http" else ""
-        if self._connection is None:
-            host, port = parts.hostname or "", parts.port
-            if proxy:
-                host, port = proxy.hostname or "", proxy.port
-            if parts.scheme == "https":
-                secure = self._secure()
-                self._connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=secure)
-                if proxy:
-                    extra = {"Proxy-Authorization": _proxy_password(proxy)} if proxy.username else None
-                    self._connection.set_tunnel(parts.hostname or "", parts.port or 443, extra)
-            else:
-                self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
-        self._connection.timeout = timeout
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout)
-        return self._connection, prefix
-
-    def _secure(self) -> ssl.SSLContext:
-        """TLS to this server; where it is not the registry's own, as to anyone: without our certificate."""
-        if self._own:
-            return transport.context(self._found, self._anka)
-        found = self._found
-        return self._anka.signers.once(
-            ("tls", found, "others"), lambda: tls.context(found, *transport.both(found), present=False)
-        )
-
-    def _proxy(self) -> SplitResult | None:
-        known = transport.proxies(self.url, self._found)
-        found = known.get(self._parts.scheme) or known.get("all")
-        return urlsplit(found if "://" in found else f"http://{found}") if found else None
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            realm.close()
 
     def check(self, method: str, path: str, reply: Reply, known: tuple[int, ...]) -> None:
         """Raise for every status that the caller does not know what to do with."""
@@ -320,23 +228,17 @@ class Connection:
         raise error
 
     def _hint(self) -> str:
-        return self._signer.hint() if isinstance(self._signer, OfRegistry) else self._found.hint()
-
-    def pause(self, attempt: int, error: UnreachableError) -> None:
-        """Wait before the next try: longer after each, or as long as the server asked for."""
-        seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0) if error.wait is None else error.wait
-        self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
+        found = self._anka.context.of(REGISTRY)
+        return self._signer.hint() if isinstance(self._signer, OfRegistry) else found.hint()
 
     def unreachable(self, error: BaseException) -> AnkaCiError:
-        self._close()
-        said = str(error) or type(error).__name__
-        if self._own and (refused := transport.refusal(self.url, self._found, self._anka, said)):
-            return refused
-        hint = "is it running, and is the address right?"
-        failed = UnreachableError(f"{self.url}: {said}", hint=hint, url=self.url)
-        failed.lasting = "CERTIFICATE_VERIFY_FAILED" in said
-        return failed
+        """The error of a reply that broke off."""
+        return self._line.unreachable(error)
 
-
-def _proxy_password(proxy: SplitResult) -> str:
-    return sessions.basic(unquote(proxy.username or ""), Secret(unquote(proxy.password or "")))
+    def pause(self, attempt: int, error: UnreachableError) -> None:
+        """Wait before the next try: longer after each, or as long as the server asked for; raise what asks for long."""
+        if error.wait is not None and error.wait > LONGEST:
+            error.hint = f"it asks to come back in {error.wait:.0f} s; try again then"
+            raise error
+        seconds = min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0) if error.wait is None else error.wait
+        self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)

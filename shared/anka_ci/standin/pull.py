@@ -6,40 +6,22 @@ is ours.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError
-from anka_ci.oci import LARGEST_CONTENT, Oci
-from anka_ci.oci.lanes import LANES, side_by_side
+from anka_ci.oci import LARGEST_CONTENT
+from anka_ci.oci.lanes import LANES
+from anka_ci.standin.fetching import Place, fetch
 from anka_ci.standin.library import Library, pick
-from anka_ci.standin.output import NOT_FOUND, Failure, Meter, Reply, Voice, size
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply, Voice, size
 from anka_ci.standin.stored import Machine, Meta
-from anka_ci.wire.manifest import Layer, Manifest, oci_tag
+from anka_ci.wire.manifest import Manifest, oci_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
     from anka_ci.wire.template import Template, Version
-
-SPARE = 1 << 20
-"""Bytes that have to stay free beside the layers, for what is small."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a template's data is: the registry's data plane, and the repository in it."""
-
-    oci: Oci
-    repository: str
-    threads: int
-
-    @property
-    def lanes(self) -> int:
-        """Layers that move side by side. To the embedded registry one after the other: one is as fast as the disk."""
-        return self.threads if self.oci.foreign else 1
 
 
 def find(anka: Anka, sought: str, arch: str) -> Template:
@@ -198,65 +180,6 @@ def _read(content: bytes, template: Template, wanted: Version) -> Manifest:
     if manifest is None or (manifest.id.lower(), manifest.tag) != (template.id.lower(), wanted.tag):
         raise Failure(f"{template.name}:{wanted.tag}: the registry sent something else under that tag")
     return manifest
-
-
-def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice: Voice) -> tuple[int, int]:
-    """Fetch the layers that are not here; bytes received, and bytes that were here."""
-    wanted = [layer for layer in manifest.layers if layer.role != "nvram"]
-    missing = [layer for layer in wanted if not _has(library, layer)]
-    shared = sum(layer.size for layer in wanted) - sum(layer.size for layer in missing)
-    parts = {layer: library.images / f".{layer.file}.{layer.digest[7:19]}.part" for layer in missing}
-    there = {layer: part.stat().st_size if part.exists() else 0 for layer, part in parts.items()}
-    needed = sum(max(0, layer.size - there[layer]) for layer in missing)
-    free = library.free()
-    if missing and needed + SPARE > free:
-        raise Failure(
-            f"{manifest.name}:{manifest.tag}: not enough disk: {needed} bytes are to be fetched,"
-            f" {free} bytes are free at {library.images}",
-            hint="delete other VMs or tags, or pull with --shrink",
-        )
-    meter = Meter(voice, sum(layer.size for layer in missing))
-
-    def one(oci: Oci, layer: Layer) -> int:
-        part = parts[layer]
-        meter.moved(there[layer])
-        try:
-            got = oci.pull(place.repository, layer.digest, layer.size, part, meter.moved)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                part.unlink(missing_ok=True)
-                message = f"{layer.file}: the disk is full; {size(layer.size)} were to be written to {library.images}"
-                raise Failure(message, hint="make room and pull again") from error
-            raise
-        library.adopt(part, layer)
-        return got
-
-    received = sum(side_by_side(place.oci, anka, missing, one, place.lanes))
-    meter.end()
-    return received, shared
-
-
-def _has(library: Library, layer: Layer) -> bool:
-    """Whether a layer is here. One that no VM vouches for (a pull was killed before it ended) is read and checked."""
-    path = library.image(layer)
-    if not path.exists():
-        return False
-    known = library.digests().get(layer.file)
-    if known is None:
-        hashed = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                hashed.update(block)
-        known = f"sha256:{hashed.hexdigest()}"
-        if known != layer.digest:
-            path.unlink()
-            return False
-    if known != layer.digest:
-        raise Failure(f"{layer.file}: the library has another layer of that name", hint="delete the VM that uses it")
-    if path.stat().st_size != layer.size:
-        path.unlink()  # damaged from outside; it is fetched again
-        return False
-    return True
 
 
 def _keep(library: Library, place: Place, machine: Machine | None, manifest: Manifest, digest: str) -> Machine:

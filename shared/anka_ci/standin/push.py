@@ -15,10 +15,11 @@ from anka_ci.errors import RefusedError
 from anka_ci.oci import Oci
 from anka_ci.oci.lanes import LANES, side_by_side
 from anka_ci.standin import guests
+from anka_ci.standin.fetching import Place
 from anka_ci.standin.files import put
 from anka_ci.standin.library import Library
 from anka_ci.standin.output import Failure, Meter, Reply, Voice, size
-from anka_ci.standin.pull import Place, find, named
+from anka_ci.standin.pull import find, named
 from anka_ci.standin.stored import Machine, Meta, with_top
 from anka_ci.wire.manifest import Layer, Manifest, oci_tag
 from anka_ci.wire.template import Template
