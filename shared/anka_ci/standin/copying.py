@@ -192,7 +192,7 @@ class Work:
         to = target.path if whole or not as_folder else target.path / (path.name or path.resolve().name)
         if path.is_dir() and self._how.recursive:
             here = path.resolve()
-            if to.resolve() == here or here in to.resolve().parents:
+            if here in to.resolve().parents:
                 raise Failure(f"{source.said}: is copied into itself")
         self._one(path, to, first=True, contents=whole)
 
@@ -232,7 +232,7 @@ class Work:
             if to.is_dir() and not to.is_symlink():
                 raise Failure(f"{to}: Is a directory")
             if to.exists() and to.samefile(source):
-                raise Failure(f"{source} and {to} are identical (not copied)")
+                return  # a path that the guest has in common with this machine
         part = to.with_name(f".cp-{uuid.uuid4().hex}")
         try:
             if stat.S_ISLNK(info.st_mode):

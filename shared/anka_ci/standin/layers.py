@@ -254,6 +254,7 @@ def _put(tar: tarfile.TarFile, info: tarfile.TarInfo, entry: Entry) -> None:
         assert entry.source is not None
         info.size = entry.size
         with entry.source.open("rb", buffering=0) as source:
+            source.seek(entry.offset)
             try:
                 tar.addfile(info, source)
             except OSError as error:

@@ -64,6 +64,8 @@ class Voice:
             body = {} if reply.body is None else reply.body
             status = "OK" if reply.code == 0 else "ERROR"
             found = {"status": status, "body": body, "message": reply.message, "code": reply.code}
+            if reply.code:
+                found["exception_type"] = "AnkaException"
             sys.stdout.write(json.dumps(found, ensure_ascii=False))
         else:
             text = reply.message if reply.text is None else reply.text

@@ -62,8 +62,10 @@ def _lines(file: str) -> list[str]:
     """``NAME=value`` or ``NAME`` on each line; a value is taken as it stands, quotes and blanks included."""
     try:
         text = Path(file).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise Failure(f"{file}: cannot be read: {error}", UPLOAD_FAILED) from error
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", UPLOAD_FAILED) from error
+    except ValueError as error:
+        raise Failure(f"{file}: is no text in UTF-8", UPLOAD_FAILED) from error
     lines = [line.lstrip() for line in text.split("\n")]
     return [line.removesuffix("\r") for line in lines if line.strip() and not line.startswith("#")]
 
