@@ -5,17 +5,10 @@ After every kill no listed tag lacks a byte; the same command again finishes, an
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import json
-import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,7 +17,8 @@ import requests
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
 from anka_ci.wire.manifest import Manifest
-from integration.conftest import Served, serve, standin_env, tool, wait_until
+from integration.conftest import serve, standin_env, tool, wait_until
+from integration.killing import STANDIN, Point, attached, chosen, counting, killing, start, try_all
 
 TAG = "killed"
 CALLS = {
@@ -39,16 +33,6 @@ CALLS = {
     "/^mkdir": 3,
 }
 """System calls by regular expression, and how many of each one's invocations are tried at most."""
-AT_ONCE = 2
-
-
-@dataclass(frozen=True)
-class Point:
-    """Kill when a thread makes its ``number``-th call of this kind."""
-
-    side: str
-    call: str
-    number: int
 
 
 @pytest.fixture(scope="module")
@@ -62,67 +46,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "home"
 
 
-STANDIN = [sys.executable, "-Im", "anka_ci.standin", "-j"]
-
-
 def push(home: Path, url: str, *before: str) -> subprocess.Popen[bytes]:
-    words = ["registry", "--remote", url, "push", "--tag", TAG, "sonoma"]
-    return subprocess.Popen(
-        [*before, *STANDIN, *words],
-        env=standin_env(home),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def traced(*words: str, log: str = "/dev/null") -> list[str]:
-    return [tool("strace"), "-f", "-qq", "-o", log, *words]
-
-
-def killing(point: Point) -> list[str]:
-    return traced("-e", f"trace={point.call}", "-e", f"inject={point.call}:signal=SIGKILL:when={point.number}")
-
-
-@contextmanager
-def attached(served: Served, words: list[str]) -> Iterator[None]:
-    """The server under a tracer, from now on."""
-    words = [word for word in words if word != "-qq"]
-    tracer = subprocess.Popen([*words, "-p", str(served.child.pid)], stderr=subprocess.PIPE, text=True)
-    assert tracer.stderr is not None
-    first = tracer.stderr.readline()
-    if "attached" not in first:
-        tracer.wait()
-        pytest.skip(f"this user may not trace a process: {first.strip()}")
-    try:
-        yield
-    finally:
-        served.kill()  # whoever traces it ends with it
-        tracer.communicate()
-
-
-def counted(log: Path) -> dict[str, int]:
-    """How often the busiest thread made each kind of call."""
-    found: collections.Counter[tuple[str, str]] = collections.Counter()
-    for line in log.read_text(errors="replace").splitlines():
-        if match := re.match(r"(\d+) +(\w+)\(", line):
-            for call in CALLS:
-                if re.search(call[1:], match.group(2)):
-                    found[call, match.group(1)] += 1
-    return {call: max((count for (kind, _), count in found.items() if kind == call), default=0) for call in CALLS}
-
-
-def chosen(side: str, counts: dict[str, int]) -> list[Point]:
-    """Every invocation, or evenly spread ones where there are many, the first and the last among them."""
-    points = []
-    for call, most in CALLS.items():
-        every = range(1, counts[call] + 1)
-        if len(every) > most:
-            every_few = {round(1 + place * (counts[call] - 1) / (most - 1)) for place in range(most)}
-            points += [Point(side, call, number) for number in sorted(every_few)]
-        else:
-            points += [Point(side, call, number) for number in every]
-    return points
+    return start(home, ["registry", "--remote", url, "push", "--tag", TAG, "sonoma"], *before)
 
 
 def listed(url: str) -> list[str]:
@@ -217,7 +142,6 @@ def client_killed(folder: Path, point: Point) -> bool:
 def test_killed_at_every_chosen_call_and_repeated(library: Path, tmp_path: Path, side: str) -> None:
     tool("strace")
     log = tmp_path / "log"
-    words = traced("-e", "trace=" + "/" + "|".join(call[1:] for call in CALLS), log=str(log))
 
     def fresh(name: str) -> Path:
         shutil.copytree(library, tmp_path / name / "home")
@@ -225,36 +149,16 @@ def test_killed_at_every_chosen_call_and_repeated(library: Path, tmp_path: Path,
 
     with serve(fresh("dry")) as served:
         if side == "server":
-            with attached(served, words):
+            with attached(served, counting(CALLS, log)):
                 assert 0 == push(tmp_path / "dry" / "home", served.url).wait(60)
         else:
-            assert 0 == push(tmp_path / "dry" / "home", served.url, *words).wait(60)
-    points = chosen(side, counted(log))
+            assert 0 == push(tmp_path / "dry" / "home", served.url, *counting(CALLS, log)).wait(60)
+    points = chosen(side, CALLS, log)
     assert len(points) > 25
 
-    def trial(place: int) -> str:
-        """Up to three goes: which thread makes a call, and so how many each makes, differs from run to run."""
-        for number in range(3):
-            found = go(place, fresh(f"trial-{place}-{number}"))
-            if found != "missed":
-                break
-        return found
+    def trial(place: int, folder: Path) -> bool:
+        if side == "client":
+            return client_killed(folder, points[place])
+        return server_killed(folder, points[place], with_client=place % 2 == 0)
 
-    def go(place: int, folder: Path) -> str:
-        point = points[place]
-        try:
-            hit = client_killed(folder, point) if side == "client" else None
-            if hit is None:
-                hit = server_killed(folder, point, with_client=place % 2 == 0)
-            return "hit" if hit else "missed"
-        except Exception as error:
-            return f"{point}: {type(error).__name__}: {str(error)[:600]}"
-        finally:
-            shutil.rmtree(folder)
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(trial, range(len(points))))
-    assert [] == [result for result in results if result not in ("hit", "missed")]
-    hits = [point.call for point, result in zip(points, results, strict=True) if result == "hit"]
-    assert {point.call for point in points} == set(hits)
-    assert 0.7 * len(points) <= len(hits)
+    try_all(points, fresh, trial)

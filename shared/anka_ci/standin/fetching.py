@@ -65,7 +65,7 @@ def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
                 message = f"{layer.file}: the disk is full; {size(layer.size)} were to be written to {library.images}"
                 raise Failure(message, hint="make room and pull again") from error
             raise
-        library.adopt(part, layer)
+        library.adopt(part, layer, fetched=True)
         return got
 
     received = sum(side_by_side(place.oci, anka, missing, one, place.lanes))

@@ -10,10 +10,13 @@ import shutil
 import uuid
 from pathlib import Path
 
+PUT = ".put-"
+"""How the names of files begin that are being written; one that is left is of a command that was killed."""
+
 
 def put(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file whole or not at all; ``mode`` as ``open`` has it, for what not everybody is to read."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f"{PUT}{path.name}-{os.getpid()}")
     with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()

@@ -123,9 +123,10 @@ def settle(library: Library, machine: Machine) -> None:
     removed = [path for path in base if path not in found and _parent_stays(path, found)]
     working = _write(library, lower.top, changed, removed) if changed or removed else None
     old = meta.files
+    library.may_free(old)
     machine.save(replace(meta, working=working))
     _note(machine, now)
-    library.collect(old)
+    library.collect(old | ({working.file} if working else set()))
 
 
 def _parent_stays(path: str, found: Mapping[str, layers.Entry]) -> bool:

@@ -18,14 +18,12 @@ from typing import Any
 from anka_ci import document
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.errors import AnkaCiError
-from anka_ci.standin.files import discard, flush, put
+from anka_ci.standin.files import PUT, discard, flush, put
+from anka_ci.standin.orphans import STALE, Orphans
 from anka_ci.standin.output import EXISTS, NOT_FOUND, Failure
 from anka_ci.standin.stored import Machine, Meta, Stored, encode, with_top
 from anka_ci.wire import values
 from anka_ci.wire.manifest import Layer
-
-STALE = 86_400.0
-"""Seconds after which an unfinished download is removed, as Anka does from 3.2 on."""
 
 
 class Library:
@@ -46,6 +44,7 @@ class Library:
         self.images = images
         self.clock = clock or SystemClock()
         self._named_by_id, self._unique = named_by_id, unique_names
+        self._orphans = Orphans(images, self.clock)
 
     @contextlib.contextmanager
     def locked(self, cancelled: Cancelled) -> Iterator[None]:
@@ -73,9 +72,13 @@ class Library:
             yield
 
     def _sweep(self) -> None:
-        """Remove what an earlier command was killed over: staged folders at once, downloads after a day."""
+        """Remove what an earlier command was killed over: what it freed or staged at once, downloads after a day."""
         for left in (*self.vms.glob(".new-*"), *self.vms.glob("*/.guest-*"), *self.vms.glob("*/tags/.*-*")):
             discard(left)
+        for left in self.vms.glob(f"*/{PUT}*"):
+            left.unlink(missing_ok=True)
+        if due := self._orphans.due():
+            self.collect(due)
         for left in self.images.glob(".*"):
             with contextlib.suppress(OSError):
                 if self.clock.now() - left.stat().st_mtime > STALE:
@@ -142,8 +145,9 @@ class Library:
         layers = [layer for meta in metas for layer in (*meta.layers, *([meta.working] if meta.working else []))]
         return {layer.file: layer.digest for layer in layers}
 
-    def adopt(self, part: Path, layer: Layer) -> None:
-        """Give a layer, written and flushed, its name."""
+    def adopt(self, part: Path, layer: Layer, *, fetched: bool = False) -> None:
+        """Give a layer, written and flushed, its name; whoever names it as needed comes next."""
+        self._orphans.mark((layer.file,), fetched=fetched)
         part.replace(self.image(layer))
         flush(self.images)
 
@@ -164,6 +168,7 @@ class Library:
             put(staged / "current", tagged.tag.encode() + b"\n")
         staged.rename(self.vms / machine_id)
         flush(self.vms)
+        self._orphans.clear(meta.files)
         return Machine(self.vms / machine_id)
 
     def add_tag(self, machine: Machine, config: Mapping[str, Any], meta: Meta, nvram: bytes | None) -> Stored:
@@ -177,17 +182,20 @@ class Library:
         freed: set[str] = set()
         if folder.exists():
             freed = Stored(folder).meta.files
+            self._orphans.mark(freed)
             folder.rename(folder.parent / f".old-{uuid.uuid4().hex}")
         staged.rename(folder)
         flush(folder.parent)
         for old in folder.parent.glob(".old-*"):
             discard(old)
+        self._orphans.clear(meta.files)
         self.collect(freed)
         return Stored(folder)
 
     def checkout(self, machine: Machine, stored: Stored) -> None:
         """Make a tag the VM's state; what the guest had changed is gone. Killed half-way it is untagged, not mixed."""
         meta, old = stored.meta, machine.meta
+        self._orphans.mark(old.files)
         (machine.folder / "current").unlink(missing_ok=True)
         discard(machine.guest)
         config = {**stored.config, "name": machine.name, "uuid": machine.id}
@@ -199,11 +207,14 @@ class Library:
             replace(old, arch=meta.arch, layers=meta.layers, working=None, status="stopped", stopped=now, accessed=now)
         )
         put(machine.folder / "current", meta.tag.encode() + b"\n")
+        self._orphans.clear(meta.files - old.files)
         self.collect(old.files)
 
     def drop_tag(self, machine: Machine, stored: Stored, *, layers: bool = True) -> None:
         """Remove a local tag and, unless ``layers`` may stay (2.x), the layers that nothing else needs."""
         meta = stored.meta
+        if layers:
+            self._orphans.mark(meta.files)
         if machine.tag == meta.tag:
             (machine.folder / "current").unlink(missing_ok=True)
         discard(stored.folder)
@@ -232,18 +243,25 @@ class Library:
             freed = machine.needs()
         except AnkaCiError:  # what cannot be read can still be removed
             freed = set()
+        self._orphans.mark(freed)
         discard(machine.folder)
         self.collect(freed)
 
+    def may_free(self, files: Iterable[str]) -> None:
+        """Say, before a change after which these may not be needed, that ``collect`` has to be asked about them."""
+        self._orphans.mark(files)
+
     def collect(self, freed: Iterable[str]) -> None:
         """Remove those of ``freed`` that no VM and no tag needs; none while a damaged VM cannot tell what it needs."""
+        found = set(freed)
         try:
             used = set().union(*(machine.needs() for machine in self.machines()))
         except AnkaCiError:
             return
-        for file in set(freed) - used:
+        for file in found - used:
             (self.images / file).unlink(missing_ok=True)
             (self.images / f".{file}.upload").unlink(missing_ok=True)
+        self._orphans.clear(found)
 
     def free(self) -> int:
         """Free bytes of the layers' disk."""

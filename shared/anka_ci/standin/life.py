@@ -189,7 +189,7 @@ def delete(desk: Desk, words: list[str]) -> Reply:
     """Delete VMs, or one local tag: ``--tag TAG VM``, or ``VM:TAG`` as releases before 2.5 have it."""
     found = parse(words, OPTIONS["delete"])
     if found.flag("cache"):
-        with desk.library.locked(desk.cancelled):
+        with desk.library.fetching(desk.cancelled), desk.library.locked(desk.cancelled):
             desk.library.clear_cache()
         if not found.rest and not found.flag("all"):
             return Reply()
