@@ -25,7 +25,7 @@ from anka_ci.errors import (
     UsageError,
 )
 from anka_ci.inputs import SharedInputs
-from anka_ci.pipeline import script
+from anka_ci.pipeline import script, undo
 from anka_ci.pipeline.checks import names, outputs, secret_inputs
 from anka_ci.pipeline.expressions import Absent, ExpressionError, Names, Pending, PendingError
 from anka_ci.pipeline.model import Pipeline, Step
@@ -75,13 +75,15 @@ class Course:
         self.prepared = False  # an earlier step of the plan will change something
         self.stopped = ""  # the step that failed first
         self.last_time: Deadline | None = None
+        self.owed: list[Step] = []  # what takes back at the end what was changed for the length of the run
         self.result = Result(name=pipeline.name, status="planned" if planning else "done", context=anka.context.name)
 
     def go(self) -> Result:
         clock, total = self.anka.clock, len(self.pipeline.steps)
         self.result.started, started = clock.now(), clock.monotonic()
-        for number, step in enumerate(self.pipeline.steps, 1):
+        for number, step in enumerate(self._steps(), 1):
             began = clock.monotonic()
+            total = max(total, number)
             done = self._skipped(step)
             if done is None:
                 if not self.planning:
@@ -97,6 +99,12 @@ class Course:
             self.result.status = "unchanged" if not self.result.code else self.result.status
         self.result.seconds = clock.monotonic() - started
         return self.result
+
+    def _steps(self) -> Iterator[Step]:
+        """The file's steps, and then, the last first, those that take back what some of them changed for the run."""
+        yield from self.pipeline.steps
+        while self.owed:
+            yield self.owed.pop()
 
     def _skipped(self, step: Step) -> StepResult | None:
         """Why a step is not run, as its result; None when it is."""
@@ -205,12 +213,20 @@ class Course:
         anka = self._connected(step, common) if common else self.anka
         confirm = self._value(step.confirm) if step.confirm is not None else None
         where = lambda key: (step.keys.get(key) or step.place).facts()  # noqa: E731
-        inputs.bind(catalog.load(step.use).Inputs, mine, what=step.use, where=where)
+        bound = inputs.bind(catalog.load(step.use).Inputs, mine, what=step.use, where=where)
+        known: Mapping[str, object] = {}
         try:
             done = perform(step.use, mine, anka, confirm=confirm, plan_only=plan_only)
-        except ConfirmationError as error:
-            error.hint = f"to go on, write into the step, or into a parameter of it: confirm: {error.facts['digest']}"
+            known = done.outputs
+        except AnkaCiError as error:
+            if isinstance(error, ConfirmationError):
+                digest = error.facts["digest"]
+                error.hint = f"to go on, write into the step, or into a parameter of it: confirm: {digest}"
+            known = error.outputs
             raise
+        finally:
+            if not plan_only and (back := undo.owed(step, bound, known)) is not None:
+                self.owed.append(back)
         done.id = step.id
         return done
 

@@ -23,6 +23,7 @@ BUILT = (
     "run-in-vm",
     "push",
     "delete-local",
+    "use-registry",
     "revert",
     "delete",
     "nodes",
@@ -41,7 +42,6 @@ BUILT = (
 
 CATALOG = (
     *BUILT,
-    "use-registry",
     "rollout",
     "audit",
     "reconcile",
@@ -66,6 +66,12 @@ def load(name: str) -> Step:
 def before_example(step: Step) -> tuple[tuple[str, Mapping[str, str]], ...]:
     """The steps, with their inputs, that have to run before a step's ``EXAMPLE`` has something to work on."""
     return tuple(getattr(step, "EXAMPLE_AFTER", ()))
+
+
+def undo(step: Step, inputs: object, outputs: Mapping[str, object]) -> Mapping[str, object] | None:
+    """The inputs with which the step takes back, at the end of a run, what it changed for the run's length only."""
+    found = getattr(step, "undo", None)
+    return found(inputs, outputs) if found is not None else None
 
 
 def summary(step: Step) -> str:
