@@ -99,10 +99,11 @@ class OciRegistry(Registry):
                 versions[LATEST] = _version(LATEST, *last[1:])
                 newest = versions[LATEST].tag
         ours = next((each[1] for each in (last, *known.values()) if each is not None and each[1] is not None), None)
+        archs = {version.arch for version in versions.values()}
         found = Template(
             id=ours.id if ours else name,
             name=ours.name if ours else name,
-            arch=ours.arch if ours else "",
+            arch=archs.pop() if len(archs) == 1 else "",
             versions=tuple(sorted(versions.values(), key=lambda version: (version.tag == newest, version.tag))),
             stacked=False,
             latest=newest,

@@ -387,7 +387,13 @@ def test_over_tls(run: Run, tmp_path: Path) -> None:
     with docker_registry(tmp_path, http=f", tls: {tls}") as registry:
         url = registry.url.replace("http", "https")
         there = ("registry", "-r", url, "-o2", "-p", "team/vms")
+        plain = ("registry", "-r", registry.url, "-o2", "-p", "team/vms")
+        assert "it speaks TLS there" in run(*plain, "push", "-t", "v1", "sonoma", good=False).stderr
         assert "CERTIFICATE_VERIFY_FAILED" in run(*there, "push", "-t", "v1", "sonoma", good=False).stderr
         run(*there, "--cacert", str(certificate), "push", "-t", "v1", "sonoma")
         run(*there, "--insecure", "pull", "sonoma", home=str(tmp_path / "two"))
+    with docker_registry(tmp_path) as registry:
+        secure = registry.url.replace("http", "https")
+        failed = run("registry", "-r", secure, "-o2", "push", "-t", "v1", "sonoma", good=False)
+        assert "it speaks no TLS there" in failed.stderr
     assert bundle(tmp_path / "host") == bundle(tmp_path / "two")

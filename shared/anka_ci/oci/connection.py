@@ -224,7 +224,9 @@ class Connection:
         elif 300 <= status < 400:
             error = UnreachableError(f"{asked}: redirected ({status})", hint="name the final address")
         else:
-            error = RefusedError(f"{asked}: {said or status}", said=said, status=status)
+            tls = status == 400 and "HTTPS" in said
+            hint = "it speaks TLS there: write https:// in its address, or oci:// for an OCI registry" if tls else ""
+            error = RefusedError(f"{asked}: {said or status}", hint=hint, said=said, status=status)
         raise error
 
     def _hint(self) -> str:

@@ -75,8 +75,11 @@ class Line:
         if self._own and (refused := transport.refusal(self.url, self._found, self._anka, said)):
             return refused
         hint = "is it running, and is the address right?"
+        plain = "WRONG_VERSION_NUMBER" in said or "record layer failure" in said
+        if plain:
+            hint = "it speaks no TLS there: write http:// in its address, or oci+http:// for an OCI registry"
         failed = UnreachableError(f"{self.url}: {said}", hint=hint, url=self.url)
-        failed.lasting = "CERTIFICATE_VERIFY_FAILED" in said
+        failed.lasting = plain or "CERTIFICATE_VERIFY_FAILED" in said
         return failed
 
     def _send(self, connection: http.client.HTTPConnection, body: bytes | Source) -> OSError | None:

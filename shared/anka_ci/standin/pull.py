@@ -91,6 +91,8 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
     """
     template = find(anka, named(library, anka, asked.sought), arch)
     wanted = version(template, asked.tag, asked.number)
+    if wanted.arch and wanted.arch != arch:
+        raise Failure(f"{template.name}:{wanted.tag}: is for {wanted.arch} and does not run on this host ({arch})")
     home = anka.registry.repository(anka.registry.sought(template))
     place = Place(oci=anka.registry.data(anka), repository=home, threads=asked.threads)
     received = shared = 0

@@ -103,7 +103,9 @@ def _target(library: Library, anka: Anka, machine: Machine, asked: Push) -> Temp
         found = find(anka, named(library, anka, asked.onto), arch)
         if found.arch and found.arch != arch:
             raise Failure(f"{found.name}: a VM for {arch} is no version of a template for {found.arch}")
-        return found
+        # What others pushed to an OCI registry tells no id, so the VM's own is as good as any.
+        known = found.stacked or found.id != anka.registry.sought(found)
+        return found if known else replace(found, id=machine.id)
     home = anka.registry.home(machine.id, machine.name, arch)
     if home is not None and home.id.lower() != machine.id.lower():
         hint = "push it onto that template with --remote-vm, or rename the VM"

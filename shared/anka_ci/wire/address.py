@@ -37,6 +37,8 @@ class Address:
     def of(cls, url: str, prefix: str) -> Address:
         """The same from the URL and the prefix apart, as ``anka registry -r URL -p PREFIX`` has them."""
         url, prefix = url.rstrip("/"), prefix.strip("/")
+        if "@" in url:
+            raise ValueError("the address of an OCI registry holds no user; a password has no place in it")
         if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:_]+", url):
             raise ValueError(f"{url!r} is no address of an OCI registry; what stands behind the host is the prefix")
         if prefix and not _REPOSITORY.fullmatch(prefix):

@@ -104,6 +104,7 @@ def test_another_vm_of_that_name_is_refused_unless_it_is_meant(ask, guest, made,
         (("registry", "-o2", "-p", "Team", "list"), "'Team' is no prefix"),
         (("registry", "-o2", "-r", "http://127.0.0.1:1/team", "list"), "no address of an OCI registry"),
         (("registry", "-o2", "-u", "me", "list"), "--user is not USER:PASSWORD"),
+        (("registry", "-o2", "-r", "http://me:hush@127.0.0.1:1", "list"), "a password has no place in it"),
         (("registry", "-o2", "push", "-t", "v1", "with space"), "no name of an OCI repository"),
     ],
 )
@@ -145,6 +146,9 @@ def test_what_anka_or_others_pushed_is_shown_and_not_pulled(ask, made, embedded)
     assert ("v1", 5, []) == (version["tag"], version["size"], version["images"])
     code, said = ask(*THERE, "pull", "foreign")
     assert (1, "foreign:v1: is no template that this command can read") == (code, said)
+    id_ = ask("show", made)["uuid"]
+    pushed = ask(*THERE, "push", "-t", "v2", "--remote-vm", "foreign", made)
+    assert (id_, "foreign") == (pushed["uuid"], pushed["name"])
     ask(*THERE, "push", "-t", "v1", made)
     content, _ = oci.manifest(f"team/vms/{made.lower()}", "v1")
     oci.put_manifest(f"team/vms/{made.lower()}", "stable", content)  # as a person would with other tools
