@@ -59,11 +59,13 @@ def run(
     cancelled: Cancelled | None = None,
     clock: Clock | None = None,
     on_start: Callable[[int], None] | None = None,
+    send: Callable[[int, int], None] | None = None,
 ) -> Finished:
     """Run ``argv`` to its end and return how it ended; a status other than 0 is not an error here.
 
     ``pulse`` is asked, with the child's number, while it says nothing: a child whose answer changes is not stalled.
-    ``on_start`` is told the process group, in which something may run on after the end.
+    ``on_start`` is told the process group, in which something may run on after the end. ``send`` sends a signal to the
+    group where this user may not, as with a child that runs as root.
 
     Raises ``NotFoundError`` when there is no such program, ``RefusedError`` when it cannot be started,
     ``FellShortError`` after ``timeout`` seconds or ``stall`` seconds without output, ``InterruptError`` when
@@ -93,7 +95,7 @@ def run(
         feeder.start()  # only now: a shell runs nothing of a text that it has not been given
         _wait(child, streams, timeout, stall, pulse, cancelled, clock)
     except BaseException:
-        _end(child)
+        _end(child, send)
         raise
     finally:
         _alive.discard(child)
@@ -234,14 +236,18 @@ def _name(child: subprocess.Popen[bytes]) -> str:
     return " ".join(str(word) for word in child.args)[:200]  # type: ignore[union-attr]
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], send: Callable[[int, int], None] | None) -> None:
     """End the child's whole process group: ask, insist, kill. Nothing of it runs any more when this returns.
 
     A grandchild may ignore what the child obeys, so it is the group that is waited for, not the child alone.
     """
     for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, 1.0), (signal.SIGKILL, GRACE)):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                os.killpg(child.pid, number)
+            except PermissionError:
+                if send is not None and child.poll() is None:
+                    send(child.pid, number)
         waited = 0.0
         while waited < grace:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline, ManualClock
 from anka_ci.errors import FellShortError, InterruptError
-from anka_ci.host import turns
+from anka_ci.host import sudo, turns
 from anka_ci.process_table import Running
 from anka_ci.result import Said
 from anka_ci.settings import Context
@@ -166,7 +167,35 @@ def test_which_processes_transfer(words, expected):
 
 
 def test_whose_library_a_command_works_on():
-    assert os.geteuid() == turns.owner(["anka"])
-    assert 0 == turns.owner(["sudo", "-n", "/usr/local/bin/anka"])
-    assert 0 == turns.owner(["/usr/bin/sudo", "-u", "nobody at all", "anka"])
-    assert turns.owner(["sudo", "-u", "nobody", "anka"]) > 0
+    assert os.geteuid() == sudo.owner(["anka"])
+    assert 0 == sudo.owner(["sudo", "-n", "/usr/local/bin/anka"])
+    assert 0 == sudo.owner(["/usr/bin/sudo", "-u", "nobody at all", "anka"])
+    assert sudo.owner(["sudo", "-u", "nobody", "anka"]) > 0
+
+
+def test_sudo_is_told_only_what_it_cannot_do_without():
+    names = ("ANKA_REGISTRY_USER", "ANKA_REGISTRY_API_KEY", "ANKA_CA_BUNDLE", "ANKA_CI_TOKEN")
+    kept = "--preserve-env=ANKA_REGISTRY_API_KEY,ANKA_REGISTRY_USER"
+    assert ["sudo", kept, "-n", "/bin/anka"] == sudo.keeping(("sudo", "-n", "/bin/anka"), names)
+    assert ["sudo", "-n", "/bin/anka"] == sudo.keeping(("sudo", "-n", "/bin/anka"), names[2:])
+    assert ["/bin/anka"] == sudo.keeping(("/bin/anka",), names)
+
+
+def test_a_command_of_another_user_is_ended_through_sudo_or_that_is_said(tmp_path):
+    told: list[object] = []
+    doors = Anka(Context(), tell=told.append)
+    assert sudo.ending(doors, ("/usr/local/bin/anka",)) is None
+    program = tmp_path / "sudo"
+    send = sudo.ending(doors, (str(program), "-n", "/usr/local/bin/anka"))
+    assert send is not None
+    for end in ("exit 0", "echo 'a password is required' >&2; exit 1"):
+        program.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/words\n{end}\n')
+        program.chmod(0o755)
+        send(4711, signal.SIGINT)
+        assert "-n /bin/kill -2 -- -4711\n" == (tmp_path / "words").read_text()
+    program.unlink()
+    send(4711, signal.SIGTERM)
+    texts = [said.text for said in told if isinstance(said, Said)]
+    assert 2 == len(texts)
+    assert texts[0].endswith("sudo kill -- -4711 ends it (a password is required)")
+    assert "no program" in texts[1]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci import process, process_table
 from anka_ci.auth import REGISTRY
 from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UsageError
-from anka_ci.host import answers, turns
+from anka_ci.host import answers, sudo, turns
 from anka_ci.host.memory import Memory
 from anka_ci.host.release import Release
 from anka_ci.host.words import Words
@@ -145,7 +145,7 @@ class Asking:
         """Run a command as it is to its end, whatever that is."""
         try:
             return process.run(
-                [*self.command, *words],
+                [*sudo.keeping(self.command, variables or ()), *words],
                 env={**self._environment(), **(variables or {})},
                 input=input,
                 timeout=self._anka.deadline.left(timeout),
@@ -153,6 +153,7 @@ class Asking:
                 pulse=_used,
                 on_line=on_line,
                 cancelled=self._anka.cancelled,
+                send=sudo.ending(self._anka, self.command),
             )
         except NotFoundError as error:
             raise UsageError(

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anka_ci.host import cache
+from anka_ci.host import cache, sudo
 
 MOST = 20
 """So many programs are remembered, the last ones asked."""
@@ -30,7 +30,7 @@ def program(command: Sequence[str], path: str | None = None) -> Path | None:
     Told are a program, found on the PATH or named whole, and one that ``sudo`` runs under its whole name.
     """
     last = command[-1]
-    if len(command) > 1 and (Path(command[0]).name != "sudo" or "/" not in last):
+    if len(command) > 1 and (not sudo.used(command) or "/" not in last):
         return None
     found = shutil.which(last, path=path)
     return Path(found).resolve() if found else None

@@ -10,17 +10,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import itertools
 import json
 import os
-import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from anka_ci import process_table
 from anka_ci.errors import FellShortError
-from anka_ci.host import cache, memory
+from anka_ci.host import cache, memory, sudo
 from anka_ci.process_table import Running
 from anka_ci.result import Said
 
@@ -57,20 +55,9 @@ def turn(anka: Anka, command: Sequence[str], env: Mapping[str, str], what: str, 
             lock.write(json.dumps({"pid": os.getpid(), "what": what}))
             lock.flush()
         if agent:
-            user = owner(command)
+            user = sudo.owner(command)
             _wait(anka, what, lambda: _agents(user))
         yield
-
-
-def owner(command: Sequence[str]) -> int:
-    """The number of the user whose library a command works on: ``sudo`` goes to root's, or to that of ``-u``."""
-    if Path(command[0]).name != "sudo":
-        return os.geteuid()
-    name = next((after for word, after in itertools.pairwise(command) if word in ("-u", "--user")), "root")
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return 0
 
 
 def transfers(running: Running) -> bool:
@@ -90,7 +77,7 @@ def transfers(running: Running) -> bool:
 def _key(command: Sequence[str], env: Mapping[str, str]) -> str:
     """What a library is known by without asking for it: whose it is, by which program, and what chooses another."""
     program = memory.program(command, env.get("PATH"))
-    facts = [owner(command), str(program or list(command)), [env.get(name, "") for name in CHOOSE]]
+    facts = [sudo.owner(command), str(program or list(command)), [env.get(name, "") for name in CHOOSE]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
