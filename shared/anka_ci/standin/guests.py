@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from anka_ci.standin import layers, mounts
+from anka_ci.standin import layers, mounts, tenants
 from anka_ci.standin.files import discard, put
 from anka_ci.standin.library import Library
 from anka_ci.standin.output import Failure
@@ -87,7 +87,8 @@ def _make(library: Library, machine: Machine) -> None:
 
 
 def stop(library: Library, machine: Machine, status: str = "stopped") -> None:
-    """Mark a VM as stopped or suspended; what was mounted is gone, so that no layer has it."""
+    """End what runs in the guest, and mark its VM as stopped or suspended; what was mounted is in no layer."""
+    tenants.end(machine.id)
     mounts.clear(machine)
     machine.save(replace(machine.meta, status=status, stopped=library.clock.now()))
 
@@ -196,7 +197,7 @@ def environment_of(machine: Machine, caller: Mapping[str, str], given: Sequence[
         "PATH": ":".join([*own, PATH]),
         "HOME": str(machine.guest),
         "ANKA_VM_NAME": machine.name,
-        "ANKA_VM_UUID": machine.id,
+        tenants.VARIABLE: machine.id,
     }
     found.setdefault("LANG", "C.UTF-8")
     for each in given:

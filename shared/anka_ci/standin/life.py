@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anka_ci.errors import UsageError
-from anka_ci.standin import guests, hardware
+from anka_ci.standin import guests, hardware, tenants
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.output import Failure, Reply, table
 from anka_ci.standin.properties import everything
@@ -202,6 +202,7 @@ def delete(desk: Desk, words: list[str]) -> Reply:
         if found.flag("tag"):
             desk.library.drop_tag(machine, tagged(machine, found.values["tag"]), layers=not old)
         else:
+            tenants.end(machine.id)
             desk.library.delete(machine)
 
     named = [each for each in found.rest if desk.library.seek(each) is None and ":" in each]
