@@ -44,8 +44,11 @@ SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
 }
 """How to sign in: a secret has no place in a file that people share, so the file says only where it is."""
 PREFIX, REGISTRY_PREFIX = "ANKA_CI_", "ANKA_CI_REGISTRY_"
+OF_ANKA = {"user": "ANKA_REGISTRY_USER", "auth-token": "ANKA_REGISTRY_AUTH_TOKEN"}
+"""Anka's own variables for signing in to an OCI registry. Source: its page on OCI registries, since 3.9."""
 SECRET_VARIABLES = (
     "ANKA_CI_SERVE_TOKEN",
+    *OF_ANKA.values(),
     *(PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),
     *(REGISTRY_PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),
 )
@@ -139,9 +142,8 @@ def docker_config(env: Mapping[str, str]) -> str | None:
 
 
 def of_anka(env: Mapping[str, str]) -> dict[str, Given]:
-    """What Anka's own variables say of signing in to an OCI registry. Source: Anka's pages since 3.9."""
-    found = {"user": "ANKA_REGISTRY_USER", "auth-token": "ANKA_REGISTRY_AUTH_TOKEN"}
-    return {key: Given(source=name, text=env[name]) for key, name in found.items() if env.get(name)}
+    """What Anka's own variables say of signing in to an OCI registry."""
+    return {key: Given(source=name, text=env[name]) for key, name in OF_ANKA.items() if env.get(name)}
 
 
 def _from_inputs(shared: SharedInputs) -> dict[str, Given]:

@@ -170,6 +170,12 @@ def test_what_docker_login_left(embedded: str, tmp_path: Path) -> None:
         client(there, home=tmp_path).put_content("team/docker", b"two")
         assert ["refresh_token"] == there.forms[-1]["grant_type"]
         assert ["anka-ci"] == there.forms[-1]["client_id"]
+    with front(embedded, sign_in="basic") as there:
+        host = there.url.removeprefix("http://")
+        (tmp_path / ".docker/config.json").write_text(json.dumps({"auths": {host: {"identitytoken": "refresh-me"}}}))
+        with pytest.raises(NotAuthorisedError):
+            client(there, home=tmp_path).put_content("team/docker", b"three")
+        assert [""] == [said for _, _, said in there.asked]
 
 
 @pytest.mark.parametrize(

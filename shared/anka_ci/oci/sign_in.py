@@ -114,7 +114,7 @@ class OfRegistry:
 
     def _basic(self) -> str | None:
         who = self._who()
-        if who is None:
+        if who is None or who.identity:  # what is there to be traded for a token is no password
             return None
         self._confidential(self._url, "the registry")
         return sessions.basic(who.user, who.password)
