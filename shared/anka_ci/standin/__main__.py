@@ -78,7 +78,7 @@ def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: 
     unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or config.read().get("allow_nonunique_names")
     return Desk(
         library=Library(vms, images, clock, named_by_id=voice.generation == 2, unique_names=unique not in ("1", 1)),
-        remotes=Remotes(place),
+        remotes=Remotes(Path(environment.get("ANKA_REGISTRY_REMOTES_FILE_PATH") or place / "registries.json")),
         config=config,
         home=place,
         environment=environment,

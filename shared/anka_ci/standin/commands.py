@@ -158,6 +158,7 @@ def perform(desk: Desk, words: list[str]) -> Reply:
     if command is None:
         hint = suggestion(name, COMMANDS) or "see `anka --help`"
         raise UsageError(f"no such command: {name}", hint=hint)
-    if rest[:1] == [USAGE] or (USAGE in rest and name not in ("run", "registry")):
+    asked = rest[:1] == [USAGE] or (USAGE in rest and name != "run")
+    if asked and command.room != "registry":  # whose commands tell of themselves
         return command.help(name, generation)
     return command.run(desk, name, rest)

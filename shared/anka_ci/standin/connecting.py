@@ -18,9 +18,11 @@ from anka_ci.anka import Anka
 from anka_ci.auth import API_KEY, OIDC, TOKEN, SignIn
 from anka_ci.auth.gather import WAYS, Given, sign_in
 from anka_ci.auth.gather import environment as gather_environment
-from anka_ci.clock import Cancelled, Deadline, SystemClock
+from anka_ci.clock import Cancelled, Clock, Deadline, SystemClock
 from anka_ci.errors import UsageError
 from anka_ci.settings import PREFIX, REGISTRY_PREFIX, Context, docker_config, of_anka
+from anka_ci.standin.desk import Desk
+from anka_ci.standin.local import settings
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.standin.remotes import Remotes, check_url
 from anka_ci.standin.words import Words
@@ -34,7 +36,9 @@ VARIABLES = {
 }
 
 
-def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], cancelled: Cancelled) -> Anka:
+def connect(
+    remotes: Remotes, words: Words, environment: Mapping[str, str], cancelled: Cancelled, clock: Clock | None = None
+) -> Anka:
     """The doors to the registry that a command means: ``-a``, ``-r``, ``ANKA_REGISTRY``, or the default."""
     options: Mapping[str, str] = {}
     remote, url = words.get("remote"), words.get("registry_path")
@@ -58,8 +62,15 @@ def connect(remotes: Remotes, words: Words, environment: Mapping[str, str], canc
         docker_config=docker_config(environment) if address is not None else None,
         verify=not (words.flag("insecure") or "insecure" in options or environment.get("ANKA_STANDIN_INSECURE") == "1"),
     )
-    clock = SystemClock()
+    clock = clock or SystemClock()
     return Anka(context, clock=clock, deadline=Deadline(clock, None), cancelled=cancelled)
+
+
+def opened(desk: Desk, words: Words) -> Anka:
+    """The same for a command; the setting ``ca_bundle`` counts as its variable does."""
+    ca = settings(desk)["ca_bundle"]
+    environment = {**desk.environment, **({"ANKA_CA_BUNDLE": ca} if ca else {})}
+    return connect(desk.remotes, words, environment, desk.cancelled, desk.library.clock)
 
 
 def _oci(url: str, words: Mapping[str, str]) -> Address | None:

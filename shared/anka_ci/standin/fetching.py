@@ -52,7 +52,7 @@ def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
             f" {free} bytes are free at {library.images}",
             hint="delete other VMs or tags, or pull with --shrink",
         )
-    meter = Meter(voice, sum(layer.size for layer in missing))
+    meter = Meter(voice, sum(layer.size for layer in missing), "Downloading")
 
     def one(oci: Oci, layer: Layer) -> int:
         part = parts[layer]

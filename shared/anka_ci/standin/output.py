@@ -47,10 +47,12 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How to speak: ``machine`` in envelopes, ``steps`` with progress on stderr all the same, as ``persona`` does."""
+    """How to speak: ``machine`` in envelopes, ``steps`` with progress on stderr all the same, ``quiet`` without any,
+    in the words of ``persona``."""
 
     machine: bool = False
     steps: bool = False
+    quiet: bool = False
     persona: Persona = DEFAULT
 
     @property
@@ -144,15 +146,29 @@ def day(seconds: float | None) -> str:
     return time.strftime(f"%b {moment.tm_mday} %H:%M:%S %Y", moment)
 
 
+def moved(voice: Voice, done: str, body: Mapping[str, Any], count: int = 0) -> Reply:
+    """What a push or a pull answers (``done`` is pushed or pulled) after ``count`` bytes.
+
+    2.x told people and programs other things: its pull only the id (observed), of its push nothing is known.
+    """
+    if voice.generation == 2:
+        short = {"uuid": body["uuid"]} if done == "pulled" else body
+        text = f"VM {done} successfully with uuid: {body['uuid']}"
+        return Reply(body=short, message=f"vm {done} successfully", text=text)
+    message = f"{body['uuid']}: {done} {size(count)} for tag {body['tag']}"
+    return Reply(body=body, message="vm pushed successfully" if done == "pushed" else message, text=message)
+
+
 class Meter:
     """Progress of ``total`` bytes on stderr: a bar on a terminal, a line now and then elsewhere, nothing with ``-j``
-    unless ``ANKA_PROGRESS=1`` asks for lines."""
+    unless ``ANKA_PROGRESS=1`` asks for lines, and nothing with ``--quiet``. ``what`` is what 2.x calls it."""
 
-    def __init__(self, voice: Voice, total: int, clock: Clock | None = None) -> None:
+    def __init__(self, voice: Voice, total: int, what: str = "", clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._total, self._done = total, 0
         self._bar = sys.stderr.isatty() and not voice.machine
-        self._mute = voice.machine and not voice.steps
+        self._mute = voice.quiet or (voice.machine and not voice.steps)
+        self._what = f"{what} files  " if voice.generation == 2 else ""
         self._pause = 0.1 if self._bar else 0.5 if voice.steps else 5.0
         self._start = self._clock.monotonic()
         self._last = self._start if not voice.steps else 0.0
@@ -183,7 +199,10 @@ class Meter:
         if int(share * 100) == self._shown and not self._bar:
             return
         self._shown = int(share * 100)
-        text = f"{self._shown:3d}% [{'|' * int(share * 60):60}]"
+        if self._what:
+            text = f"{self._what}[{'#' * int(share * 36):-<36}]  {self._shown:3d}%"
+        else:
+            text = f"{self._shown:3d}% [{'|' * int(share * 60):60}]"
         if 0 < share < 1 and self._bar:
             left = int((now - self._start) * (1 - share) / share)
             text += f" {left // 60:02d}:{left % 60:02d} ETA"

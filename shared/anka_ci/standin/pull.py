@@ -15,7 +15,7 @@ from anka_ci.oci import LARGEST_CONTENT
 from anka_ci.oci.lanes import LANES
 from anka_ci.standin.fetching import Place, fetch
 from anka_ci.standin.library import Library, pick
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, Voice, size
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply, Voice, moved
 from anka_ci.standin.stored import Machine, Meta
 from anka_ci.wire.manifest import Manifest, oci_tag
 
@@ -105,8 +105,8 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
             if machine is None or not there or not _unchanged(place, machine, wanted):
                 content, digest = place.oci.manifest(place.repository, oci_tag(wanted.tag))
                 found = _read(content, template, wanted), digest
-                moved, shared = fetch(library, place, anka, found[0], voice)
-                received += moved
+                count, shared = fetch(library, place, anka, found[0], voice)
+                received += count
             with library.locked(anka.cancelled):
                 machine = _guard(library, template, arch)
                 if not (here(library, machine, template, wanted) if found is None else _complete(library, found[0])):
@@ -117,9 +117,7 @@ def pull(library: Library, anka: Anka, asked: Pull, arch: str, voice: Voice) -> 
                     shared = library.size(stored.meta)
                 break
     body: dict[str, Any] = {"uuid": made.id, "name": made.name, "tag": wanted.tag}
-    body |= {"bytes_received": received, "bytes_shared": shared}
-    message = f"{made.id}: pulled {size(received)} for tag {wanted.tag}"
-    return Reply(body=body, message="vm pulled successfully" if voice.generation == 2 else message)
+    return moved(voice, "pulled", {**body, "bytes_received": received, "bytes_shared": shared}, received)
 
 
 def _complete(library: Library, manifest: Manifest) -> bool:
@@ -141,7 +139,7 @@ def _make(
     stored = machine.stored(wanted.tag) if machine else None
     assert machine is not None
     assert stored is not None
-    if not fresh and not (asked.fetch_only and machine.tag):
+    if not fresh and not asked.fetch_only:
         library.checkout(machine, stored)
     if asked.shrink:
         shrink(library, machine, wanted.tag)

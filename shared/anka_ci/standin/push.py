@@ -18,7 +18,7 @@ from anka_ci.standin import guests
 from anka_ci.standin.fetching import Place
 from anka_ci.standin.files import put
 from anka_ci.standin.library import Library
-from anka_ci.standin.output import Failure, Meter, Reply, Voice, size
+from anka_ci.standin.output import Failure, Meter, Reply, Voice, moved
 from anka_ci.standin.pull import find, named
 from anka_ci.standin.stored import Machine, Meta, with_top
 from anka_ci.wire.manifest import Layer, Manifest, oci_tag
@@ -34,7 +34,8 @@ LATEST = "latest"
 
 @dataclass(frozen=True, kw_only=True)
 class Push:
-    """One push: what is asked for, and how. ``onto`` is a template of the registry by id or name."""
+    """One push: what is asked for, and how. ``onto`` is a template of the registry by id or name; ``shallow`` makes
+    one layer of all, which then needs no older tag."""
 
     sought: str
     tag: str
@@ -42,6 +43,7 @@ class Push:
     onto: str | None = None
     force: bool = False
     threads: int = LANES
+    shallow: bool = False
 
 
 def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled, voice: Voice) -> Reply:
@@ -52,34 +54,59 @@ def push(library: Library, anka: Anka | None, asked: Push, cancelled: Cancelled,
         if machine.meta.status == "running":
             raise Failure(f"{machine.name}: the VM is running", hint=f"stop it first: anka stop {machine.name}")
         guests.settle(library, machine)
-        before = machine.stored(asked.tag)
-        same = before is not None and before.meta.disks == machine.meta.disks
-        if before is not None and not same and not asked.force:
-            raise Failure(f"{asked.tag}: tag already exists", hint="it is a local tag with another content; --force")
-        if anka is None:
-            if same:
-                raise Failure(f"{asked.tag}: tag already exists")
-            _tag(library, machine, asked, "")
-            made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
-            return Reply(body=made, message=f"{machine.id}: tagged {asked.tag}")
-        target = _target(library, anka, machine, asked)
-        manifest, config, nvram = _compose(machine, target, asked)
-        registry = anka.registry
-        home = registry.repository(registry.sought(target or Template(id=manifest.id, name=manifest.name)))
-        place = Place(oci=registry.data(anka), repository=home, threads=asked.threads)
-        content = manifest.emit()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        replaces = _judge(place, target, asked, digest, again=same and machine.tag == asked.tag)
-        sent, shared = _send(library, place, anka, manifest, voice)
-        for small in (config, *([nvram] if nvram is not None else [])):
-            place.oci.put_content(place.repository, small)
-        number = _commit(place, asked.tag, content, replaces)
-        _tag(library, machine, asked, digest)
-        body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag}
-        body |= {} if place.oci.foreign else {"version": number}
-        message = "vm pushed successfully" if voice.generation == 2 else ""
-        message = message or f"{manifest.id}: pushed {size(sent)} for tag {asked.tag}"
-        return Reply(body={**body, "bytes_sent": sent, "bytes_shared": shared}, message=message)
+        meta = _flat(library, machine.meta) if asked.shallow else machine.meta
+        files = machine.meta.files | meta.files
+        try:
+            return _push(library, anka, asked, Subject(machine=machine, meta=meta), voice)
+        finally:
+            if asked.shallow:
+                library.collect(files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is pushed: a VM, and the state of it, which is another than the VM's own once it was made one layer."""
+
+    machine: Machine
+    meta: Meta
+
+
+def _flat(library: Library, meta: Meta) -> Meta:
+    """The same state with one disk layer in place of all."""
+    if len(meta.disks) == 1:
+        return meta
+    states = tuple(layer for layer in meta.layers if layer.role == "state")
+    return replace(meta, layers=(guests.flatten(library, meta), *states), working=None)
+
+
+def _push(library: Library, anka: Anka | None, asked: Push, subject: Subject, voice: Voice) -> Reply:
+    machine = subject.machine
+    before = machine.stored(asked.tag)
+    same = before is not None and before.meta.disks == subject.meta.disks
+    if before is not None and not same and not asked.force:
+        raise Failure(f"{asked.tag}: tag already exists", hint="it is a local tag with another content; --force")
+    if anka is None:
+        if same:
+            raise Failure(f"{asked.tag}: tag already exists")
+        _tag(library, subject, asked, "")
+        made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
+        return Reply(body=made, message=f"{machine.id}: tagged {asked.tag}")
+    target = _target(library, anka, machine, asked)
+    manifest, config, nvram = _compose(subject, target, asked)
+    registry = anka.registry
+    home = registry.repository(registry.sought(target or Template(id=manifest.id, name=manifest.name)))
+    place = Place(oci=registry.data(anka), repository=home, threads=asked.threads)
+    content = manifest.emit()
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    replaces = _judge(place, target, asked, digest, voice, again=same and machine.tag == asked.tag)
+    sent, shared = _send(library, place, anka, manifest, voice)
+    for small in (config, *([nvram] if nvram is not None else [])):
+        place.oci.put_content(place.repository, small)
+    number = _commit(place, asked.tag, content, replaces)
+    _tag(library, subject, asked, digest)
+    body: dict[str, Any] = {"uuid": manifest.id, "name": manifest.name, "tag": asked.tag}
+    body |= {} if place.oci.foreign else {"version": number}
+    return moved(voice, "pushed", {**body, "bytes_sent": sent, "bytes_shared": shared}, sent)
 
 
 def _commit(place: Place, tag: str, content: bytes, replaces: str | None) -> int:
@@ -113,9 +140,9 @@ def _target(library: Library, anka: Anka, machine: Machine, asked: Push) -> Temp
     return home
 
 
-def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Manifest, bytes, bytes | None]:
+def _compose(subject: Subject, target: Template | None, asked: Push) -> tuple[Manifest, bytes, bytes | None]:
     """The manifest of a VM's state, with its configuration and nvram; the same state gives the same bytes."""
-    meta, nvram = machine.meta, machine.nvram
+    machine, meta, nvram = subject.machine, subject.meta, subject.machine.nvram
     id_, name = (target.id, target.name) if target else (machine.id, machine.name)
     config: Mapping[str, Any] = {**machine.config, "name": name, "uuid": id_}
     text = json.dumps(with_top(config, meta.top), sort_keys=True, ensure_ascii=False).encode()
@@ -136,10 +163,11 @@ def _compose(machine: Machine, target: Template | None, asked: Push) -> tuple[Ma
     return manifest, text, nvram or None
 
 
-def _judge(place: Place, target: Template | None, asked: Push, digest: str, *, again: bool) -> str | None:
+def _judge(place: Place, target: Template | None, asked: Push, digest: str, voice: Voice, *, again: bool) -> str | None:
     """The digest of the version that this push replaces, None when it adds one; ``Failure`` when it may not.
 
     A push that was killed after the registry had the version is no error: it has only the local tag left to make.
+    ``--force`` of 2.x is about local tags only; what 3.x does with a version that is not the newest is undocumented.
     """
     there = next((each for each in (target.versions or ()) if each.tag == asked.tag), None) if target else None
     if there is None or target is None:
@@ -147,8 +175,9 @@ def _judge(place: Place, target: Template | None, asked: Push, digest: str, *, a
     known = place.oci.manifest_digest(place.repository, oci_tag(asked.tag))
     if known == digest and not again:
         return None
-    if not asked.force:
-        raise Failure(f"{asked.tag}: tag already exists", hint="choose another, or replace it with --force")
+    if not asked.force or voice.generation == 2:
+        hint = "choose another" + ("" if voice.generation == 2 else ", or replace it with --force")
+        raise Failure(f"{asked.tag}: tag already exists", hint=hint)
     if target.stacked and there != target.newest:
         newer = ", ".join(each.tag for each in target.newer_than(there))
         raise Failure(
@@ -162,7 +191,7 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     """Send the layers that the registry has not; bytes sent, and bytes that were there."""
     layers = [layer for layer in manifest.layers if layer.role != "nvram"]
     total = sum(layer.size for layer in layers)
-    meter = Meter(voice, total)
+    meter = Meter(voice, total, "Uploading")
 
     def one(oci: Oci, layer: Layer) -> tuple[int, int]:
         file = library.image(layer)
@@ -179,9 +208,9 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     return sum(sent for sent, _ in found), sum(shared for _, shared in found)
 
 
-def _tag(library: Library, machine: Machine, asked: Push, digest: str) -> None:
+def _tag(library: Library, subject: Subject, asked: Push, digest: str) -> None:
     """Make the VM's state a local tag and the current one; the working layer is part of it from now on."""
-    meta, now = machine.meta, library.clock.now()
+    machine, meta, now = subject.machine, subject.meta, library.clock.now()
     layers = (*meta.disks, *(layer for layer in meta.layers if layer.role == "state"))
     tagged = Meta(
         tag=asked.tag,

@@ -5,8 +5,10 @@ Kept in the stand-in's own files; a real Anka's ``~/.anka`` is never read or wri
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +19,10 @@ from anka_ci.standin.output import NO_REGISTRY, Failure
 
 KEPT = ("cacert", "cert", "key", "insecure", "api_key_id", "api_key", "oci_version", "prefix", "user")
 """Connection options that ``registry add`` remembers; ``user`` with its password, as Anka does since 3.9."""
+
+
+FILES = ("cacert", "cert", "key", "api_key")
+"""Those of them that name a file; kept as absolute paths, because commands run in other folders later."""
 
 
 class Kept:
@@ -42,35 +48,54 @@ class Kept:
 class Remotes:
     """The configured registries: ``{"default": NAME, "registries": {NAME: {"url": …}}}``."""
 
-    def __init__(self, home: Path) -> None:
-        self._kept = Kept(home / "registries.json")
+    def __init__(self, file: Path) -> None:
+        self._file, self._kept = file, Kept(file)
+
+    def _read(self) -> dict[str, Any]:
+        found = self._kept.read()
+        if found and not isinstance(found.get("registries"), dict):
+            hint = "name another file with ANKA_REGISTRY_REMOTES_FILE_PATH; this one was not changed"
+            raise Failure(f"{self._file}: is no list of registries of the stand-in", hint=hint)
+        return found
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One command at a time changes the file."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_name(f".{self._file.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def all(self) -> dict[str, dict[str, str]]:
-        return dict(self._kept.read().get("registries") or {})
+        return dict(self._read().get("registries") or {})
 
     def default(self) -> str | None:
-        found = self._kept.read().get("default")
+        found = self._read().get("default")
         return found if found in self.all() else None
 
     def add(self, name: str, url: str, options: Mapping[str, str]) -> None:
-        """Remember a registry; the last one added is the default."""
+        """Remember a registry in place of one of that name; the last one added is the default."""
         kept = {key: options[key] for key in KEPT if key in options}
         if "-----BEGIN" in kept.get("api_key", ""):
             raise Failure("a key itself is not kept here", hint="name its file with --api-key")
-        self._kept.write({"default": name, "registries": {**self.all(), name: {"url": check_url(url), **kept}}})
+        kept |= {key: str(Path(kept[key]).absolute()) for key in FILES if key in kept}
+        with self._alone():
+            self._kept.write({"default": name, "registries": {**self.all(), name: {"url": check_url(url), **kept}}})
 
     def choose(self, name: str) -> None:
         """Make a remembered registry the default."""
-        self.url(name)
-        self._kept.write({"default": name, "registries": self.all()})
+        with self._alone():
+            self.url(name)
+            self._kept.write({"default": name, "registries": self.all()})
 
     def remove(self, names: list[str]) -> None:
-        left = self.all()
-        for name in names:
-            self.url(name)
-            del left[name]
-        default = self.default()
-        self._kept.write({"default": default if default in left else next(reversed(left), None), "registries": left})
+        with self._alone():
+            left, default = self.all(), self.default()
+            for name in dict.fromkeys(names):
+                self.url(name)
+                del left[name]
+            chosen = default if default in left else next(reversed(left), None)
+            self._kept.write({"default": chosen, "registries": left})
 
     def url(self, name: str) -> str:
         found = self.all().get(name)

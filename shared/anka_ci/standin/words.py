@@ -41,13 +41,8 @@ CONNECTION = options(
     "-p --prefix=",
     "-u --user=",
 )
-"""What stands between ``registry`` and its sub-command, in all generations."""
-CONNECTION_LONG = {
-    spelling: meaning
-    for spelling, meaning in CONNECTION.items()
-    if spelling.startswith("--") or spelling in ("-o", "-p", "-u")
-}
-"""The spellings that are also taken behind the sub-command, where they clash with none of its own."""
+"""What stands between ``registry`` and its sub-command, in all generations; also taken behind it, where the
+sub-command has no option of that spelling (Anka's pages write ``add NAME URL -o v2 -u …``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +72,9 @@ def parse(words: Sequence[str], known: Options, *, stop_after: int | None = None
     left = list(words)
     while left:
         word = left.pop(0)
+        if (flags := _flags(word, known)) is not None:
+            left = [*flags, *left]
+            word = left.pop(0)
         if word == "--" and stop_after is None:
             rest += left
             break
@@ -86,7 +84,7 @@ def parse(words: Sequence[str], known: Options, *, stop_after: int | None = None
                 rest += left[1:] if left[:1] == ["--"] else left
                 break
             continue
-        spelling, equals, value = word.partition("=") if word.startswith("--") else _short(word, known)
+        spelling, equals, value = spelled(word, known)
         if spelling not in known:
             raise UsageError(f"no such option: {spelling}", hint=suggestion(spelling, known))
         name, takes = known[spelling]
@@ -103,8 +101,18 @@ def parse(words: Sequence[str], known: Options, *, stop_after: int | None = None
     return Words(values=values, all=every, rest=tuple(rest))
 
 
-def _short(word: str, known: Options) -> tuple[str, str, str]:
-    """A short option with its value behind it in the same word: Anka's pages write ``-o2``."""
+def _flags(word: str, known: Options) -> list[str] | None:
+    """Short flags in one word, apart: scripts write ``-fa``. None for anything else."""
+    if not word.startswith("-") or word.startswith("--") or len(word) < 3 or word in known:
+        return None
+    found = ["-" + letter for letter in word[1:]]
+    return found if all(each in known and not known[each][1] for each in found) else None
+
+
+def spelled(word: str, known: Options) -> tuple[str, str, str]:
+    """An option apart: spelling, ``=`` when its value is in the same word, and that (``--tag=x``, ``-o2``)."""
+    if word.startswith("--"):
+        return word.partition("=")
     if word not in known and known.get(word[:2], ("", False))[1]:
         return word[:2], "=", word[2:]
     return word, "", ""

@@ -33,12 +33,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anka_ci import document
-from anka_ci.clock import ManualClock
 from anka_ci.standin.__main__ import main
 
 if TYPE_CHECKING:
     import pytest
 
+    from anka_ci.clock import Cancelled
     from anka_ci.document import Node
 
 FOLDER = Path(__file__).parent / "golden"
@@ -109,6 +109,25 @@ def _row(node: Node) -> Row:
     )
 
 
+class Minutes:
+    """A clock on which a minute passes before every command; to wait takes no time of day."""
+
+    def __init__(self) -> None:
+        self._now, self._waited = START, 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now + self._waited
+
+    def sleep(self, seconds: float, cancelled: Cancelled | None = None) -> None:
+        self._waited += seconds
+
+    def pass_one(self) -> None:
+        self._now += 60
+
+
 class Stage:
     """Where the rows of one scene run."""
 
@@ -118,7 +137,7 @@ class Stage:
         registry: str,
         env: Mapping[str, str],
         capsys: pytest.CaptureFixture[str],
-        clock: ManualClock,
+        clock: Minutes,
     ) -> None:
         self._home, self._scratch = folder / "host", folder / "scratch"
         self._scratch.mkdir()
@@ -134,7 +153,7 @@ class Stage:
 
     def call(self, row: Row, persona: str) -> tuple[int, str, str]:
         """Run a row's command as a release: its exit code, stdout and stderr, what differs each time replaced."""
-        self._clock.sleep(60)
+        self._clock.pass_one()
         words = [self._real(word) for word in shlex.split(row.words)]
         env = {**self._env, "ANKA_STANDIN_GENERATION": persona, **{k: self._real(v) for k, v in row.env.items()}}
         if row.process:
@@ -185,7 +204,7 @@ def shown(code: int, out: str, err: str) -> str:
             continue
         body = text.split("\n")
         if text.endswith("\n") and not text.endswith("\n\n") and not text.startswith(" "):
-            lines += [f"{key}: |", *("  " + line for line in body[:-1])]
+            lines += [f"{key}: |", *("  " + line if line else "" for line in body[:-1])]
         elif len(body) == 1 and "'" not in text:
             lines.append(f"{key}: '{text}'")
         elif len(body) == 1:

@@ -12,7 +12,7 @@ import pytest
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
 from conftest import plain_env
-from shared.standin.golden import START, Scene, Stage, scenes, shown
+from shared.standin.golden import START, Minutes, Scene, Stage, scenes, shown
 
 Usage = namedtuple("Usage", "total used free")
 TABLE = list(scenes())
@@ -38,7 +38,7 @@ def test_every_row(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(500 << 30, 400 << 30, 100 << 30))
     data = tmp_path / "data"
     shutil.copytree(small, data, symlinks=True)
-    clock = ManualClock(START)
+    clock = Minutes()
     wrong = []
     with Server(data, clock=clock) as server:
         stage = Stage(tmp_path, server.registry_url, plain_env(tmp_path), capsys, clock)
