@@ -7,6 +7,7 @@ def call(Map args = [:]) {
         tag: ['tag', 'text'],
         version: ['version', 'value'],
         shrink: ['shrink', 'value'],
+        makeRoom: ['make-room', 'value'],
         ifUnreachable: ['if-unreachable', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],

@@ -85,3 +85,20 @@ def standin_env(home: Path, registry: str = "") -> dict[str, str]:
     """The environment of a stand-in with a library of its own."""
     keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return {**keep, "HOME": str(home), "ANKA_HOME": str(home), "ANKA_REGISTRY": registry}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if sys.platform != "linux":
+        pytest.skip("a memory disk of a given size needs Linux")
+    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "anka-ci", str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"this user may not mount a memory disk: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

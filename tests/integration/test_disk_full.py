@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import requests
 
 from anka_ci.server.app import Server
@@ -18,23 +14,6 @@ from integration.conftest import wait_until
 MIB = 1 << 20
 CONTENT = bytes(range(256)) * (12 * MIB // 256)
 DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own, of 8 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if sys.platform != "linux":
-        pytest.skip("a memory disk of a given size needs Linux")
-    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "anka-ci", str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"this user may not mount a memory disk: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def code(reply: requests.Response) -> tuple[int, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, FellShortError, InterruptError, RefusedError
@@ -87,3 +90,27 @@ def test_a_time_limit_and_an_interruption_stop_the_vm(vmhost):
         run_in(vmhost.doors(cancelled=cancelled, tell=tell), vm="slow", script="echo begun; sleep 60")
     assert "the VM was stopped" == caught.value.hint.splitlines()[-1].strip()
     assert ("begun", "stopped") == (told[0].text, vmhost.status("slow"))
+
+
+def test_a_pull_makes_room_on_a_disk_that_is_really_full(small, anka, standin, tmp_path):
+    library = {"ANKA_HOME": str(tmp_path / "elsewhere")}
+    made = standin("create", "large", env=library).stdout.strip()
+    for words in (
+        ("run", "large", "sh", "-c", "head -c 6000000 /dev/urandom >file"),
+        ("stop", "large"),
+        ("registry", "--remote", anka.registry.url, "push", "--tag", "v1", "large"),
+    ):
+        done = standin(*words, env=library)
+        assert 0 == done.returncode, done.stderr
+    (command,) = anka.context.anka
+    doors = Anka(dataclasses.replace(anka.context, anka=("env", f"ANKA_HOME={small}", command)))
+    perform("pull", {"template": "sonoma"}, doors)
+    with pytest.raises(RefusedError, match=r"large:v1 does not fit: .* are to be downloaded, .* are free") as caught:
+        perform("pull", {"template": "large"}, doors)
+    assert "make-room" in caught.value.hint
+    assert ["sonoma"] == [vm.name for vm in doors.host.vms()]
+    planned = perform("pull", {"template": "large", "make-room": "true"}, doors, plan_only=True)
+    assert ["evict", "pull"] == [action["verb"] for action in planned.plan["actions"]]
+    done = perform("pull", {"template": "large", "make-room": "true"}, doors)
+    assert made == done.outputs["id"]
+    assert [("large", "v1")] == [(vm.name, vm.tag) for vm in doors.host.vms()]

@@ -7,9 +7,11 @@ Passes the registry on every call and never relies on the Mac's default. Looks o
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +71,20 @@ class Host(Vms, Transfers, Remotes):
                 except PermissionError:
                     return None
         return None
+
+    def weigh(self, files: Collection[str]) -> dict[str, int]:
+        """Bytes on disk of layer files of this user's library, the parts of a chunked one (``FILE.*``) together.
+
+        A file that is not there, or a library that may not be looked at, is left out.
+        """
+        found: dict[str, int] = {}
+        library = self.library()
+        if library is None:
+            return found
+        with contextlib.suppress(FileNotFoundError, PermissionError), os.scandir(library) as entries:
+            for entry in entries:
+                name = next((name for name in (entry.name, entry.name.rpartition(".")[0]) if name in files), None)
+                if name is not None:
+                    with contextlib.suppress(FileNotFoundError):  # another command has just removed it
+                        found[name] = found.get(name, 0) + entry.stat().st_blocks * 512
+        return found

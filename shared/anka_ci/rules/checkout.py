@@ -37,13 +37,15 @@ def own_vm(vms: Sequence[Vm], template: Template, version: Version, arch: str | 
     return vm
 
 
-def check_room(title: str, size: DownloadSize) -> None:
-    """``RefusedError``, with the numbers, when a download does not fit."""
+def check_room(title: str, size: DownloadSize, *, shrink: bool = False) -> None:
+    """``RefusedError``, with the numbers, when a download does not fit; a size that is not told is no obstacle."""
     if size.available is not None and size.download > size.available:
+        later = "; what shrink removes is needed until the download is complete, so it does not count" if shrink else ""
         raise RefusedError(
             f"{title} does not fit: {show_size(size.download)} ({size.download} bytes) are to be downloaded, "
-            f"{show_size(size.available)} ({size.available} bytes) are free",
-            hint="delete VMs or tags that are not needed; shrink removes them only after the download",
+            f"{show_size(size.available)} ({size.available} bytes) are free{later}",
+            hint="say make-room: true to remove what was not used for longest and the registry has, or delete VMs and "
+            "tags that are not needed (delete-local)",
         )
 
 

@@ -5,6 +5,11 @@ that is here already is checked out as well, which resets a VM that was changed,
 were not pushed, and with `shrink` other local tags that the registry does not have, would be lost and need a
 confirmation; `confirm: yes` is enough for the unpushed changes of the one VM. A running VM is refused.
 
+A download that does not fit is refused before it begins; what `shrink` removes is needed until it is complete. With
+`make-room: true` as much as it needs is removed first: VMs and local tags of this host that the registry has with the
+very same content, least recently used first, and never what a VM runs from or is made of. A VM of which the `anka`
+command does not tell that, such as a clone that was started, may be made of anything, so then nothing is removed.
+
 With `if-unreachable: use-local` a registry that cannot be reached is no failure where the tag (the VM's current one
 when none is given) is on this host.
 """
@@ -19,7 +24,7 @@ from anka_ci.errors import FellShortError, UnreachableError
 from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
-from anka_ci.rules import checkout
+from anka_ci.rules import checkout, room
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -36,6 +41,9 @@ class Inputs:
     tag: str | None = arg("Tag to pull; the latest when left out.", default=None)
     version: int | None = arg("Version number to pull, from 0; must agree with tag.", default=None)
     shrink: bool = arg("Afterwards remove the template's other local tags.", default=False)
+    make_room: bool = arg(
+        "Remove what was not used for longest from this host when the download does not fit.", default=False
+    )
     if_unreachable: str = arg(
         "What to do when the registry cannot be reached.", default="fail", choices=("fail", "use-local")
     )
@@ -59,14 +67,18 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         version = template.pick(inputs.tag, inputs.version)
         vms = anka.host.vms()
         vm = checkout.own_vm(vms, template, version, arch)
-        size = anka.host.download_size(anka.registry.sought(template), version.tag, anka.registry.url)
+        size = room.sized(anka, template, version.tag)
     except UnreachableError as error:
         if inputs.if_unreachable == "fail":
             raise
         return _local(inputs, anka, error)
     title = f"{template.name}:{version.tag}"
     here = vm is not None and size.download == 0 and version.tag in anka.host.tags(vm.id)
-    checkout.check_room(title, size)
+    evictions: list[Action] = []
+    if inputs.make_room:
+        evictions = room.make(anka, vms, template, version, size, shrink=inputs.shrink)
+    else:
+        checkout.check_room(title, size, shrink=inputs.shrink)
     losses: list[Loss] = []
     notes: list[str] = []
     if vm is not None:
@@ -86,6 +98,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     return Plan(
         step="pull",
         actions=(
+            *evictions,
             Action(verb="pull", text=text + (", without other local tags" if inputs.shrink else ""), with_=with_),
         ),
         loses=tuple(losses),
@@ -119,8 +132,12 @@ def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
-    (action,) = plan.actions
+    *evictions, action = plan.actions
     with_: Mapping[str, Any] = action.with_
+    if evictions:
+        template = anka.registry.template(with_["id"])
+        size = room.clear(anka, evictions, lambda: room.sized(anka, template, with_["tag"]))
+        checkout.check_room(f"{template.name}:{with_['tag']}", size)
     if with_["local"]:
         anka.tell(Said(text=plan.notes[0], level="warning"))
     moved = anka.host.pull(
