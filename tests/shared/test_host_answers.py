@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.clock import ManualClock
+from anka_ci.errors import FellShortError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.result import Progress, Said
 from anka_ci.settings import Context
 from anka_ci.wire.remote import Remote
@@ -176,6 +177,8 @@ def test_a_name_that_is_taken(name, code, tmp_path):
         ('{"status": "OK", "body": 7}', "", 0, RefusedError, "its answer is no mapping"),
         ('{"status": "ERROR", "code": "3", "message": "gone"}', "", 1, NotFoundError, "no VM or tag"),
         ('{"status": "ERROR", "message": "403 Forbidden"}', "", 1, NotAuthorisedError, "403 Forbidden"),
+        ('{"status": "ERROR", "message": "http 401"}', "", 1, NotAuthorisedError, "http 401"),
+        ('{"status": "ERROR", "message": "vm 401 is running"}', "", 1, RefusedError, "vm 401 is running"),
         ('progress\n{"status": "ERROR", "message": "no"}\n\n', "", 1, RefusedError, "anka show vm: no$"),
         ('{"status": "ERROR"}', "the reason\n", 1, RefusedError, "anka show vm: the reason$"),
         ('{"status": "ERROR"}', "", 0, RefusedError, "failed without a message"),
@@ -278,13 +281,15 @@ def test_what_may_have_been_done_is_not_tried_again(call, tmp_path):
         failed("x509: certificate signed by unknown authority: handshake failed", code=30),
         failed("v1: not found", code=3),
         failed("vm: the VM is running", code=1),
+        failed("disk: 503.ank is damaged: x509 503", code=1),
+        "",
     ],
 )
 def test_what_stays_is_not_tried_again(answer, tmp_path):
     command = ForeignAnka(tmp_path)
     command.says("*", answer, status=1)
     with pytest.raises((RefusedError, UnreachableError, NotFoundError)):
-        command.doors().host.pull("vm", "v1", registry_url=URL)
+        command.doors().host.pull("vm", "502", registry_url="http://127.0.0.1:503")
     assert 1 == len(command.calls)
 
 
@@ -310,3 +315,13 @@ def test_commands_that_do_not_run(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").write_text("#!/bin/sh\n")
     (tmp_path / "elsewhere").chmod(0o755)
     assert (str(tmp_path / "elsewhere"),) == Anka(Context()).host.command
+
+
+def test_nothing_is_started_behind_the_deadline(tmp_path):
+    command = ForeignAnka(tmp_path)
+    doors = command.doors(timeout=10)
+    assert isinstance(doors.clock, ManualClock)
+    doors.clock.advance(11)
+    with pytest.raises(FellShortError, match=r"anka .*list: not done within 10 s"):
+        doors.host.vms()
+    assert [] == command.calls

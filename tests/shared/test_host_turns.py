@@ -140,7 +140,7 @@ def test_a_transfer_of_the_vendors_agent_is_waited_for(foreign):
     finally:
         ends()
     (said,) = told
-    expected = f"an anka of another program (process {agent.pid}: anka -s registry pull x)"
+    expected = f"an anka of another program, which pulls (process {agent.pid})"
     assert f"the pull of vm:v1 waits for {expected}" == said.text
 
 

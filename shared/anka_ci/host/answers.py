@@ -29,7 +29,7 @@ _PASSING = re.compile(
 """Words of failures that pass by themselves: of the network, and of a server or proxy that is overloaded or starts."""
 _LASTING = re.compile(r"no registry (configured|named)|certificate|x509", re.IGNORECASE)
 """Words of failures that stay, whatever code they come with."""
-_SIGN_IN = re.compile(r"\b40[13]\b|authentication required|unauthori[sz]ed|forbidden", re.IGNORECASE)
+_SIGN_IN = re.compile(r"(http|status|code|error):? 40[13]\b|authentication required|unauthori[sz]ed|forbidden", re.I)
 _HINTS = (
     ("registry uuid", "the registry has another template of that name: push it onto that one, or rename the VM"),
     ("failed to checkout", "a layer on this host is damaged: delete the VM here, and pull it again"),
@@ -60,10 +60,7 @@ def good(done: process.Finished, found: Mapping[str, Any]) -> bool:
 
 def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any], sought: str) -> AnkaCiError:
     """The error that a failure is; ``sought`` is the VM, template or tag that was named."""
-    text = done.stderr if found else done.stderr or done.stdout
-    said = str(found.get("message") or "") or " ".join(text.split())[-LONGEST:]
-    code = values.integer(found, "code")
-    code = done.status if code is None else code
+    said, code = _said(done, found), _code(done, found)
     what = "anka " + " ".join(word for word in words if word)
     if code == NOT_FOUND or said.endswith("not found"):
         return NotFoundError("VM or tag", sought or what, where="`anka`", hint=said, command=what)
@@ -84,6 +81,17 @@ def error(words: Sequence[str], done: process.Finished, found: Mapping[str, Any]
     return RefusedError(f"{what}: {said or 'failed without a message'}", hint=hint, command=what, status=code)
 
 
+def _said(done: process.Finished, found: Mapping[str, Any]) -> str:
+    """What the command says of its failure: the envelope's message, else the end of what it printed."""
+    text = done.stderr if found else done.stderr or done.stdout
+    return str(found.get("message") or "") or " ".join(text.split())[-LONGEST:]
+
+
+def _code(done: process.Finished, found: Mapping[str, Any]) -> int:
+    code = values.integer(found, "code")
+    return done.status if code is None else code
+
+
 def _after(said: str) -> str:
     return f": {said}" if said else ""
 
@@ -95,17 +103,16 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def passing(failed: AnkaCiError) -> bool:
+def passing(done: process.Finished, found: Mapping[str, Any]) -> bool:
     """Whether the same call may well succeed a little later: no answer of the registry, or one of an overloaded server.
 
     Source: code 30 and the messages of Anka's command-line reference; anklet takes any failure of a pull for a tag that
     is not there and cancels the job, so what passes has to be tried again here.
     """
-    if isinstance(failed, UnreachableError):
-        return not failed.lasting
-    return isinstance(failed, RefusedError) and bool(
-        _PASSING.search(failed.message) and not _LASTING.search(failed.message)
-    )
+    said, code = _said(done, found), _code(done, found)
+    if done.status < 0 or code == NOT_FOUND or said.endswith("not found") or _LASTING.search(said):
+        return False
+    return code == UNREACHABLE or bool(_PASSING.search(said))
 
 
 def spoken(done: process.Finished) -> str:

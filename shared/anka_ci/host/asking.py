@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci import process, process_table
 from anka_ci.auth import REGISTRY
-from anka_ci.errors import AnkaCiError, NotFoundError, RefusedError, UsageError
+from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.host import answers, sudo, turns
 from anka_ci.host.memory import Memory
 from anka_ci.host.release import Release
@@ -80,19 +80,20 @@ class Asking:
         neither says nor does anything for long, and ``InterruptError`` when cancelled.
         """
         for attempt in range(1, tries + 1):
-            try:
-                return self._once(words, variables, sought, subject)
-            except AnkaCiError as error:
-                if attempt == tries or not answers.passing(error):
-                    raise
-                seconds = 4 ** (attempt - 1) * random.uniform(0.5, 1.0)
-                self._anka.tell(Said(text=f"{error.message}; trying again in {seconds:.1f} s", level="warning"))
-                self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
-                self._anka.cancelled.check("anka " + words[0])
-                self._anka.deadline.check("anka " + words[0])
+            done = self._heard(words, variables, subject)
+            found = answers.envelope(done)
+            if answers.good(done, found):
+                return found.get("body")
+            failed = answers.error(words, done, found, sought)
+            if attempt == tries or not answers.passing(done, found):
+                raise failed
+            seconds = 4 ** (attempt - 1) * random.uniform(0.5, 1.0)
+            self._anka.tell(Said(text=f"{failed.message}; trying again in {seconds:.1f} s", level="warning"))
+            self._anka.clock.sleep(self._anka.deadline.left(seconds) or 0.0, self._anka.cancelled)
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, words: list[str], variables: Mapping[str, str] | None, sought: str, subject: str) -> Any:
+    def _heard(self, words: list[str], variables: Mapping[str, str] | None, subject: str) -> process.Finished:
+        """One call in the machine-readable mode, its progress told."""
         shown = ""
 
         def on_line(stream: str, line: str) -> None:
@@ -103,12 +104,7 @@ class Asking:
                 shown = percent
                 self._anka.tell(Progress(subject=subject, done=min(int(percent), 100) / 100, total=1.0))
 
-        heard = on_line if subject else None
-        done = self._plain(["--machine-readable", *words], variables, on_line=heard, stall=STALL)
-        found = answers.envelope(done)
-        if answers.good(done, found):
-            return found.get("body")
-        raise answers.error(words, done, found, sought)
+        return self._plain(["--machine-readable", *words], variables, on_line=on_line if subject else None)
 
     def _turn(self, what: str, *, agent: bool = False) -> contextlib.AbstractContextManager[None]:
         """Alone at work on this library, as far as that can be had; ``agent``: a foreign transfer is waited for too."""
@@ -140,16 +136,19 @@ class Asking:
         input: bytes | None = None,
         on_line: process.OnLine | None = None,
         timeout: float | None = None,
-        stall: float | None = None,
+        still: bool = False,
     ) -> process.Finished:
-        """Run a command as it is to its end, whatever that is."""
+        """Run a command as it is to its end, whatever that is; ``still``: it may be silent for any time."""
+        what = "anka " + " ".join(words)
+        self._anka.cancelled.check(what)
+        self._anka.deadline.check(what)
         try:
             return process.run(
                 [*sudo.keeping(self.command, variables or ()), *words],
                 env={**self._environment(), **(variables or {})},
                 input=input,
                 timeout=self._anka.deadline.left(timeout),
-                stall=stall,
+                stall=None if still else STALL,
                 pulse=_used,
                 on_line=on_line,
                 cancelled=self._anka.cancelled,

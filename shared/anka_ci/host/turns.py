@@ -110,7 +110,10 @@ def _holder(lock: TextIO) -> str:
 def _agents(user: int) -> str:
     """A transfer of a program that takes no lock of ours; empty when there is none."""
     found = next((each for each in process_table.table() if each.user == user and transfers(each)), None)
-    return f"an anka of another program (process {found.pid}: {' '.join(found.words)[:200]})" if found else ""
+    if found is None:
+        return ""
+    does = "pulls" if "pull" in found.words else "pushes"  # its whole command line may hold a password
+    return f"an anka of another program, which {does} (process {found.pid})"
 
 
 def _wait(anka: Anka, what: str, busy: Callable[[], str]) -> None:

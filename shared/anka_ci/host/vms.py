@@ -129,7 +129,7 @@ class Vms(Asking):
         on_line: process.OnLine | None,
         timeout: float | None,
     ) -> process.Finished:
-        done = self._plain(words, input=input, on_line=on_line, timeout=timeout)
+        done = self._plain(words, input=input, on_line=on_line, timeout=timeout, still=True)
         if done.status == answers.DISCONNECTED:
             said = " ".join(done.stderr.split())[-300:]
             hint = "the VM was stopped, crashed, or has no network; see `anka show` and its log"
