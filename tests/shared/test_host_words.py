@@ -103,7 +103,11 @@ WORDS: list[tuple[str, Call, tuple[str, ...]]] = [
         lambda host: host.add_remote("name", URL, force=True),
         tuple(f"registry add {force}name {URL}" for force in ("", "", "--force ", "--force ")),
     ),
-    ("choose a remote", lambda host: host.choose_remote("name"), ("registry set name",)),
+    (
+        "choose a remote",
+        lambda host: host.choose_remote("name"),
+        tuple(f"registry set {force}name" for force in ("", "", "--force ", "--force ")),
+    ),
     (
         "forget a remote",
         lambda host: host.forget_remote("name"),

@@ -38,7 +38,10 @@ class Remotes(Asking):
         self._body(self._words.add_remote(name, url, force=force, options=options), sought=name)
 
     def choose_remote(self, name: str) -> None:
-        """Make a registry that is known the default; ``AnkaCiError`` of the command's kind when it is not."""
+        """Make a registry that is known the default, whether or not it can be reached now.
+
+        ``UnreachableError``, as the command has it, when none of that name is known.
+        """
         self._body(self._words.choose_remote(name), sought=name)
 
     def forget_remote(self, name: str) -> None:

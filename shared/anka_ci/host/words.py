@@ -88,7 +88,8 @@ class Words:
         return ["registry", *options, "add", *(["--force"] if force and self._release.since(3) else []), name, url]
 
     def choose_remote(self, name: str) -> list[str]:
-        return ["registry", "set", name]
+        """From 3.0 on the registry would be asked whether it is there, and could not be chosen while it is not."""
+        return ["registry", "set", *(["--force"] if self._release.since(3) else []), name]
 
     def forget_remote(self, name: str) -> list[str]:
         """``delete`` until 3.1, ``remove`` from 3.2 on."""
