@@ -153,7 +153,12 @@ class Controller:
             self._rest.request("PUT", "/api/v1/node/update", idempotent=True)
 
     def evict(self, template_id: str, node_ids: Sequence[str]) -> list[str]:
-        """Ask nodes to delete their copy of a template; the ids of the nodes that were asked. It is not waited for."""
+        """Ask nodes to delete their copy of a template; the ids of the nodes that were asked. It is not waited for.
+
+        ``UsageError`` when none is named: to a controller that would mean all.
+        """
+        if not node_ids:
+            raise UsageError("no node is named, and a controller takes that for all of them")
         # DELETE /api/v1/registry/vm/remove?id= with node_ids in the body (since 1.20)
         body = {"node_ids": list(node_ids)}
         # A node that has no copy has nothing to do, so asking again is harmless.

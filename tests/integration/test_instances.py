@@ -116,6 +116,7 @@ def test_startup_scripts(server: Server) -> None:
     ok(server, "DELETE", VM, {"id": fine["instance_id"]})
     until(server, fine["instance_id"], "Terminated")
     failed = {"return_code": 3, "did_timeout": False, "stdout": "", "stderr": ""}
+    # The handler is about the VM alone: the instance is an Error with each.
     stopped, kept, deleted = (run("exit 3", script_fail_handler=handler) for handler in (0, 1, 2))
     for each, status in ((stopped, "stopped"), (kept, "running"), (deleted, None)):
         assert ("Error", "startup script exit code 3", failed) == told(each)

@@ -11,7 +11,7 @@ import pytest
 
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
-from anka_ci.errors import AnkaCiError, NotAuthorisedError, RefusedError, UnreachableError
+from anka_ci.errors import AnkaCiError, NotAuthorisedError, RefusedError, UnreachableError, UsageError
 from anka_ci.secret import Secret
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
@@ -135,6 +135,11 @@ def test_what_is_not_offered_or_not_permitted_says_so() -> None:
         assert isinstance(error, NotAuthorisedError)
         assert said.replace("cannot", "does not let us") in error.message
         assert "(1.12.0-abc, licence basic)" in error.message
+
+
+def test_evicting_from_no_node_is_not_asked_of_a_controller_that_would_take_it_for_all() -> None:
+    error, requests = asked(ok({"node_ids": ["n"]}), call=lambda anka: anka.controller.evict(ID, []))
+    assert (UsageError, []) == (type(error), requests)
 
 
 def test_the_architecture_of_a_template_and_the_update_of_agents(fleet: Anka) -> None:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import requests
 
-from anka_ci.server import table
+from anka_ci.server import auth, table
 from anka_ci.server.app import Server
 from anka_ci.server.openapi import describe
 
@@ -76,6 +76,18 @@ def test_the_nouns_take_no_property_that_is_not_theirs() -> None:
     answers = [answer["content"] for each in operations() for answer in each["responses"].values()]
     open_ones = [found for found in objects(answers) if found.get("type") == "object" and "properties" in found]
     assert [] == [found for found in open_ones if found["additionalProperties"] is not False]
+
+
+def test_every_way_of_signing_in_is_described_and_what_is_open_says_so() -> None:
+    """What the description says is open is what the gate lets through, path by path."""
+    schemes = FACE["components"]["securitySchemes"]
+    assert {"http", "mutualTLS", "openIdConnect"} == {found["type"] for found in schemes.values()}
+    assert len(auth.WAYS) == len(schemes)
+    assert [{name: []} for name in schemes] == FACE["security"]
+    opened = {path for path, each in FACE["paths"].items() for found in each.values() if found.get("security") == []}
+    assert {path for path in FACE["paths"] if auth.OPEN.fullmatch(path)} == opened
+    assert {"/livez", "/tap/v1/hand", "/config/v1/auth"} < opened
+    assert all("security" not in found or found["security"] == [] for found in operations())
 
 
 def test_two_nouns_of_one_name_are_refused() -> None:

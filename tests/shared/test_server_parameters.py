@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from anka_ci.server.app import Server
-from anka_ci.server.call import Call, Parameter
+from anka_ci.server.call import LARGEST, Call, Parameter
 from anka_ci.server.table import CONTROLLER, REGISTRY
 
 ROWS = [call for rows in (CONTROLLER, REGISTRY) for calls in rows.values() for call in calls if call.parameters]
@@ -51,6 +51,12 @@ def cases(call: Call, parameter: Parameter) -> list[tuple[Any, str]]:
         found.append(("nonsense", f"{parameter.name} 'nonsense' has to be "))
     if parameter.type == "number":
         found += [(beyond, f"{parameter.name} ") for beyond in (parameter.least - 1, parameter.most + 1)]
+    if parameter.type == "object":
+        found.append(({"a": "x" * LARGEST}, f"{parameter.name} has more than {LARGEST} characters"))
+    if parameter.type == "objects":
+        found.append(([{"a": "x" * LARGEST}], f"{parameter.name} has more than {LARGEST} characters"))
+    if parameter.named:
+        found.append(([], f"{parameter.name} is given but names nothing"))
     if parameter.required:
         found += [(nothing, f"{parameter.name} is missing") for nothing in (None, "")]
     return found

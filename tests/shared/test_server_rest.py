@@ -316,7 +316,7 @@ def test_calls_that_have_nothing_to_answer(raw: Raw) -> None:
 
 
 EVERYTHING = {"template_id": ID, "tag": "v1", "version": 1, "node_ids": ["virtual-1"], "group": "any"}
-NOTHING = {"tag": "", "version": "", "node_ids": "", "group_id": "", "group": ""}
+NOTHING = {"tag": "", "version": "", "group_id": "", "group": ""}
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,6 @@ NOTHING = {"tag": "", "version": "", "node_ids": "", "group_id": "", "group": ""
         ({"template_id": ID}, ["virtual-1", "virtual-2"], "v1"),
         ({"template_id": ID, **NOTHING}, ["virtual-1", "virtual-2"], "v1"),
         ({"template_id": ID, **dict.fromkeys(NOTHING)}, ["virtual-1", "virtual-2"], "v1"),
-        ({"template_id": ID, "node_ids": []}, ["virtual-1", "virtual-2"], "v1"),
         (EVERYTHING, ["virtual-1"], "v1"),
         ({"template_id": ID, "version": "0", "unknown": {"a": [1]}}, ["virtual-1", "virtual-2"], "base"),
         ({"TEMPLATE_ID": ID, "Tag": "base", "node_ids": "virtual-2"}, ["virtual-2"], "base"),
@@ -345,6 +344,21 @@ def test_a_distribution_of_all_that_is_said_or_left_out(raw: Raw, sent: object, 
     ended = raw.json("controller", "GET", path)[1]["body"][-1]["distribute_status"]
     assert {"request canceled"} == {each["error"] for each in ended.values()}
     assert DONE == raw.json("controller", "DELETE", f"{path}?id={request}")[1]
+
+
+UNNAMED = f"{C}/vm/distribute", f"{C}/vm/remove?id={ID}"
+
+
+@pytest.mark.parametrize("nothing", [[], None, ""])
+def test_a_list_of_nodes_that_names_none_is_not_taken_for_all(raw: Raw, nothing: object) -> None:
+    """Of the two calls for which a list that is left out means every node."""
+    said = "node_ids is given but names nothing; leave it out for all"
+    before = raw.json("controller", "GET", f"{C}/vm/distribute")
+    for method, path in zip(("POST", "DELETE"), UNNAMED, strict=True):
+        body = json.dumps({"template_id": ID, "node_ids": nothing}).encode()
+        assert (400, {"status": "FAIL", "message": said}) == raw.json("controller", method, path, body)
+    assert (400, {"status": "FAIL", "message": said}) == raw.json("controller", "DELETE", f"{UNNAMED[1]}&node_ids=")
+    assert before == raw.json("controller", "GET", f"{C}/vm/distribute")
 
 
 TYPES = (None, "application/json", "application/x-www-form-urlencoded", "text/plain; charset=latin-1", "x", "a/b; c=")

@@ -31,6 +31,9 @@ LONGEST = 4096
 """Characters of a text, such as a name, an id or a key; what is meant to be long says so."""
 LONG = 1 << 20
 """Characters of a script or of a log."""
+LARGEST = 64 << 10
+"""Characters of the JSON of an object whose keys are not ours to say, such as an instance's metadata: it is kept, and
+told again in every list. Anka documents no limit; what is larger belongs into a file."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class Parameter:
 
     ``place`` is where it is documented to be; the server reads it from query and body alike. ``form`` is the schema's
     ``format`` of a text, such as ``template-id``. A number lies between ``least`` and ``most``, and may be a text, as
-    a flag may; ``texts`` may be one text; a text has ``longest`` characters at most. A required one that is missing,
-    null or empty is refused.
+    a flag may; ``texts`` may be one text; a text has ``longest`` characters at most, an object or a list of them
+    ``LARGEST`` as JSON. A required one that is missing, null or empty is refused; so is a ``named`` list that is given
+    but names nothing, because leaving it out means all: a caller's unset variable must not.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Parameter:
     least: int = 0
     most: int = MOST
     longest: int = LONGEST
+    named: bool = False
 
     def read(self, given: Parameters) -> Any:
         """The value, checked; None when it was not given. ``RefusedError`` for a value that cannot be."""
@@ -68,6 +73,9 @@ class Parameter:
         values = [given[name] for name in names if name in given]
         if len({_comparable(value) for value in values}) > 1:
             raise RefusedError(f"{' and '.join(name for name in names if name in given)} contradict each other")
+        if self.named and (values[:1] == [[]] or (not self.required and set(names) & set(given.get(EMPTY, ())))):
+            all_ = "" if self.required else "; leave it out for all"
+            raise RefusedError(f"{self.name} is given but names nothing{all_}")
         if not values:
             if self.required:
                 raise RefusedError(f"{self.name} is missing")
@@ -98,6 +106,8 @@ class Parameter:
             raise RefusedError(f"{self.name} has to be an object")
         if self.type == "objects" and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
             raise RefusedError(f"{self.name} has to be a list of objects")
+        if self.type in ("object", "objects") and len(json.dumps(value, ensure_ascii=False)) > LARGEST:
+            raise RefusedError(f"{self.name} has more than {LARGEST} characters as JSON")
         if self.type == "text" and not isinstance(value, str):
             raise RefusedError(f"{self.name} has to be a text")
         if self.type == "text":
@@ -122,7 +132,7 @@ class Parameter:
             "text": text,
             "number": {"type": "integer", "minimum": self.least, "maximum": self.most},
             "flag": schema.FLAG,
-            "texts": schema.several({"minLength": 1, **text}),
+            "texts": {**schema.several({"minLength": 1, **text}), **({"minItems": 1} if self.named else {})},
             "object": schema.OPEN,
             "objects": schema.several(schema.OPEN),
         }[self.type]

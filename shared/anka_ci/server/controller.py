@@ -107,7 +107,8 @@ class ControllerCalls:
     def distribute(self, given: Parameters) -> Any:
         """Start a distribution.
 
-        ``tag`` and ``version`` have to agree; an empty ``node_ids`` means all, as absence.
+        ``tag`` and ``version`` have to agree. Without ``node_ids`` all nodes get it; what Anka makes of an empty list
+        is not documented, and no client is known that sends one, so that it is refused.
         """
         try:
             template = self._state.template(given["template_id"])
@@ -119,7 +120,7 @@ class ControllerCalls:
                 template.id,
                 version.tag,
                 version.number,
-                node_ids=given.get("node_ids") or None,
+                node_ids=given.get("node_ids"),
                 group_id=given.get("group_id"),
             )
         return {"request_id": request.id}
@@ -139,10 +140,11 @@ class ControllerCalls:
     def remove(self, given: Parameters) -> Any:
         """Have nodes delete their copy of a template (since 1.20).
 
-        It is not waited for; the reply names the nodes that were asked.
+        It is not waited for; the reply names the nodes that were asked. Without ``node_ids`` all are; an empty list is
+        refused, as for a distribution.
         """
         with not_found():
-            asked = self._fleet.remove(given["id"], given.get("node_ids") or None)
+            asked = self._fleet.remove(given["id"], given.get("node_ids"))
         return {"requests_sent": len(asked), "node_ids": asked}
 
 
@@ -160,9 +162,9 @@ REQUEST = Parameter("id", "Id of a distribution.", form="distribution-id", requi
 NAME = Parameter("name", "Name of a group; no two groups have the same.", place="body")
 DESCRIPTION = Parameter("description", "What it is for.", place="body")
 FALLBACK = Parameter("fallback_group_id", "Group whose nodes help when all are busy.", place="body", form="group-id")
-NODES = Parameter("node_ids", "Ids of nodes; all when left out or empty.", "texts", "body", form="node-id")
+NODES = Parameter("node_ids", "Ids of nodes; all when left out.", "texts", "body", form="node-id", named=True)
 MEMBERS = (
-    Parameter("group_ids", "Ids of groups.", "texts", "body", required=True, form="group-id"),
+    Parameter("group_ids", "Ids of groups.", "texts", "body", required=True, form="group-id", named=True),
     replace(NODES, help="Ids of nodes.", required=True),
 )
 

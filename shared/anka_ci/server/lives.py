@@ -82,7 +82,14 @@ class Lives:
     def _script_failed(
         self, agent: Agent, record: Record, started: tuple[str, str, float], result: ScriptResult
     ) -> None:
-        """A monitored script failed: the instance is an ``Error``, and its VM is stopped, kept or deleted."""
+        """A monitored script failed: the instance is an ``Error``, and its VM is stopped, kept or deleted.
+
+        Documented so: monitoring puts the *instance* into the state Error when the script's exit code is not 0, and
+        the handler, of which 0 is the default, says only what becomes of the *VM on the node* (Anka Build Cloud's
+        REST reference, "Start VM instances": ``script_monitoring``, ``script_fail_handler``). Anka's GitHub action
+        reads it the same way: with handler 1 its tests show Error with this message. So a stopped VM does not make
+        the instance ``Stopped``.
+        """
         found, name, since = started
         if record.order.on_failure == STOP:
             agent.guests.stop(found)

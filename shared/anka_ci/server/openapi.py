@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anka_ci import __version__
-from anka_ci.server.call import Call, Parameter, Parameters
+from anka_ci.server.call import LARGEST, Call, Parameter, Parameters
 from anka_ci.wire import schema
 from anka_ci.wire.schema import Schema
 
@@ -21,9 +21,36 @@ if TYPE_CHECKING:
 ABOUT = (
     "Parameters are read from query and body alike, in any letter case and with the other spellings that Anka has had "
     "(x-spellings); a number or a flag may be a text, null and empty are the same as absent, but for what a "
-    "revert is to select; unknown parameters are ignored, and the Content-Type does not matter. A failure has status "
-    "400, or 200 with `serve --legacy-fail-200`."
+    "revert is to select and for lists that mean all when they are left out; an object with keys of the caller's has "
+    f"{LARGEST} characters as JSON at most; unknown parameters are ignored, and the Content-Type does not matter. A "
+    "failure has status 400, or 200 with `serve --legacy-fail-200`. Signing in is off unless `serve --auth` names "
+    "ways; then each of those will do, and what needs none says so."
 )
+WAYS: Mapping[str, Schema] = {
+    "rootToken": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The user is root, or empty; the password is the root token.",
+    },
+    "clientCertificate": {
+        "type": "mutualTLS",
+        "description": "A certificate with a CN and an O (or OU), from the authority that the server trusts.",
+    },
+    "apiKeySession": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "base64 of the JSON in `data` of /tap/v1/shake",
+        "description": "A session of an API key: /tap/v1/hand gives a secret that only the key can read, /tap/v1/shake "
+        "a session for it.",
+    },
+    "openId": {
+        "type": "openIdConnect",
+        "openIdConnectUrl": "/oidc/.well-known/openid-configuration",
+        "description": "An access token for client credentials. /config/v1/auth names the provider; this address is "
+        "that of the server's own.",
+    },
+}
+"""The ways of signing in, as ``serve --auth`` names them: token, certificate, api-key, oidc."""
 FAIL = schema.noun(
     "Fail",
     {"status": {"const": "FAIL"}, "message": {"type": "string", "minLength": 1}, "body": schema.NULL},
@@ -56,8 +83,9 @@ def describe(tables: Iterable[Table]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "anka-ci embedded registry and controller", "version": __version__, "description": ABOUT},
+        "security": [{way: []} for way in WAYS],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": dict(sorted(components.items()))},
+        "components": {"schemas": dict(sorted(components.items())), "securitySchemes": WAYS},
     }
 
 
@@ -73,6 +101,8 @@ def faces() -> dict[str, str]:
 def _operation(call: Call, number: int, components: dict[str, Any]) -> dict[str, Any]:
     """A row as one operation; ``number`` counts the paths of the row, 0 being the documented one."""
     found: dict[str, Any] = {"operationId": call.id + (f"Alias{number}" if number else ""), "summary": call.summary}
+    if call.open:
+        found["security"] = []
     queried = [_query(parameter) for parameter in call.parameters if parameter.place != "body"]
     if queried:
         found["parameters"] = queried
