@@ -152,6 +152,8 @@ def sign_in(options: argparse.Namespace, env: Mapping[str, str]) -> tuple[tuple[
     found = auth.ways(names)
     if "token" not in found and options.token_file:
         raise UsageError("--token-file goes with --auth token")
+    if options.token_file and env.get(TOKEN):
+        raise UsageError(f"--token-file and {TOKEN} both give the root token", hint="leave one of them out")
     if options.token_file:
         return found, auth.token_of(options.token_file)
     return found, auth.checked(Secret(env[TOKEN]), TOKEN) if env.get(TOKEN) else None

@@ -227,10 +227,17 @@ def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Layers:
 
 
 def _layer(found: Mapping[str, Node], env: Mapping[str, str]) -> dict[str, Given]:
-    """What a part of the settings file says of signing in; a variable that is not set says nothing."""
-    layer = {}
-    for name in sorted(SIGN_IN_KEYS & {*found}, reverse=True):  # …-file, then …-env, which wins
+    """What a part of the settings file says of signing in; a variable that is not set says nothing.
+
+    ``UsageError`` for two keys that say the same part.
+    """
+    layer: dict[str, Given] = {}
+    names: dict[str, str] = {}
+    for name in sorted(SIGN_IN_KEYS & {*found}):
         value, key = found[name].text(name), name.removesuffix("-env").removesuffix("-file")
+        if (other := names.setdefault(key, name)) != name:
+            place = found[name].place
+            raise UsageError(f"{place}: {name} and {other} are both given", hint="leave one out", **place.facts())
         if name.endswith("-env"):
             if env.get(value):
                 layer[key] = Given(source=value, text=env[value])

@@ -116,6 +116,10 @@ def test_what_the_registry_has_of_its_own(tmp_path: Path) -> None:
         ({"ANKA_CI_HEADERS": "Content-Length: 1"}, "is not yours to set"),
         ({"ANKA_CI_TOKEN": "t", "ANKA_CI_HEADERS": "authorization: Basic x"}, "and the header Authorization"),
         ({"ANKA_CI_REGISTRY_SIGN_IN": "no"}, "may only be none"),
+        *(
+            ({name: "s3cret!", f"{name}_FILE": "/f"}, f"{name} and {name}_FILE are both set")
+            for name in ("ANKA_CI_TOKEN", "ANKA_CI_KEY", "ANKA_CI_REGISTRY_TOKEN", "ANKA_CI_CLIENT_SECRET")
+        ),
     ],
 )
 def test_what_makes_no_sense_is_told_without_the_secret(tmp_path: Path, env: dict[str, str], said: str) -> None:

@@ -84,6 +84,13 @@ def test_inputs_come_as_one_json_object(cli):
     assert "v1" == outputs(cli("show", "sonoma", "--json", env=env))["tag"]
 
 
+def test_inputs_come_one_way(monkeypatch, capsys):
+    for name in ("ANKA_CI_INPUTS", "ANKA_CI_INPUTS_FILE"):
+        monkeypatch.setenv(name, "{}")
+    assert 2 == roof.main(["show", "--json"])
+    assert "ANKA_CI_INPUTS and ANKA_CI_INPUTS_FILE are both set" in capsys.readouterr().err
+
+
 def test_inputs_come_from_a_file(cli, tmp_path):
     file = tmp_path / "inputs.json"
     file.write_text(json.dumps({"template": "sonoma", "tag": "base"}))

@@ -192,6 +192,7 @@ def test_the_anka_command_without_it(guarded: Server) -> None:
         (["--auth", "tokens"], {}, "'tokens' is no way to sign in"),
         (["--auth", ""], {}, "'' is no way to sign in"),
         (["--token-file", "x"], {}, "goes with --auth token"),
+        (["--auth", "token", "--token-file", "x"], {"ANKA_CI_SERVE_TOKEN": "y"}, "both give the root token"),
         (["--auth", "token", "--token-file", "/nowhere/token"], {}, "cannot be read"),
         (["--auth", "token"], {"ANKA_CI_SERVE_TOKEN": "short"}, "ANKA_CI_SERVE_TOKEN cannot be used"),
         (["--listen", "0.0.0.0"], {}, "listening on 0.0.0.0 needs TLS and sign-in"),

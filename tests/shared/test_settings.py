@@ -89,6 +89,8 @@ def test_which_context_is_chosen(env: dict[str, str]) -> None:
         ('anka: "\'"', "cannot be split"),
         ("token-file: /nowhere/token", "cannot be read"),
         ("timeout: soon", "not a duration"),
+        ("{token-file: /f, token-env: X}", "token-file and token-env are both given"),
+        ("{registry-sign-in: {key-env: X, key-file: /f}}", "key-file and key-env are both given"),
     ],
 )
 def test_what_is_wrong_in_the_file(tmp_path: Path, line: str, words: str) -> None:

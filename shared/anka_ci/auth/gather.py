@@ -55,14 +55,20 @@ Layer = Mapping[str, Given]
 
 
 def environment(env: Mapping[str, str], prefix: str) -> dict[str, Given]:
-    """What the environment says: ``ANKA_CI_API_KEY``, or the file that ``ANKA_CI_API_KEY_FILE`` names."""
+    """What the environment says: ``ANKA_CI_API_KEY``, or the file that ``ANKA_CI_API_KEY_FILE`` names.
+
+    ``UsageError`` when both are set, because only a person knows which is the old one.
+    """
     found = {}
     for key in KEYS:
         name = prefix + key.replace("-", "_").upper()
+        file = "" if key in ("ca", "proxy", "api-key-id", "client-id") else env.get(f"{name}_FILE")
+        if env.get(name) and file:
+            raise UsageError(f"{name} and {name}_FILE are both set", hint="leave one of them out")
         if env.get(name):
             found[key] = Given(source=name, text=env[name])
-        elif env.get(f"{name}_FILE") and key not in ("ca", "proxy", "api-key-id", "client-id"):
-            found[key] = Given(source=f"{name}_FILE", file=env[f"{name}_FILE"])
+        elif file:
+            found[key] = Given(source=f"{name}_FILE", file=file)
     return found
 
 

@@ -101,6 +101,8 @@ def given(options: argparse.Namespace, console: Console, values: Mapping[str, ob
     text, where = console.env.get(INPUTS), INPUTS
     if values and not (options.report or options.inputs_file):
         return dict(values)
+    if text and file and not options.inputs_file:
+        raise UsageError(f"{INPUTS} and {INPUTS_FILE} are both set", hint="leave one of them out")
     if file:
         where = str(file)
         try:
