@@ -219,11 +219,13 @@ class Transport:
             return self._without_proxy(text)
         if url.startswith(self.url) and (refused := refusal(self.url, self.found, self._anka, text)):
             return refused
+        if wrong := self._mistaken(url, text):
+            return wrong
         if "NameResolutionError" in text or "Name or service not known" in text or "nodename nor servname" in text:
             hint = "the name does not resolve here; check the URL, or name another with ANKA_CI_REGISTRY_URL"
             return UnreachableError(f"{self.what}: {self.url}: unknown host name", hint=hint, url=self.url)
         if "CERTIFICATE" in text or "SSL" in text:
-            hint = "name the certificate authority with `ca` or ANKA_CI_CA, and check http against https"
+            hint = "name the certificate authority with `ca` or ANKA_CI_CA"
             failed = UnreachableError(f"{self.what}: {self.url}: TLS failed: {_short(text)}", hint=hint, url=self.url)
             failed.lasting = "CERTIFICATE_VERIFY_FAILED" in text
             return failed
@@ -233,8 +235,22 @@ class Transport:
         if "imed out" in text:
             hint = "it is reachable but slow, or a firewall drops the packets"
             return UnreachableError(f"{self.what}: {self.url}: timed out", hint=hint, url=self.url)
-        why = "it was closed without an answer" if "RemoteDisconnected" in text else _short(text)
-        return UnreachableError(f"{self.what}: {self.url}: the connection broke: {why}", hint="try again", url=self.url)
+        why, hint = _short(text), "try again"
+        if "RemoteDisconnected" in text:
+            why = "it was closed without an answer"
+            hint += "; if it speaks TLS, the URL begins with https:" if self.url.startswith("http:") else ""
+        return UnreachableError(f"{self.what}: {self.url}: the connection broke: {why}", hint=hint, url=self.url)
+
+    def _mistaken(self, url: str, said: str) -> UnreachableError | None:
+        """What to say when a URL says http of a port with TLS, or https of one without; None when it does not."""
+        asked = self.url if url.startswith(self.url) else url
+        right = None if self._proxies(url) else tls.other_scheme(asked, said)
+        if right is None:
+            return None
+        what = "speaks TLS" if right.startswith("https:") else "speaks no TLS"
+        error = UnreachableError(f"{self.what}: {asked}: the port {what}", hint=f"write {right}", url=self.url)
+        error.lasting = True
+        return error
 
     def _without_proxy(self, text: str) -> UnreachableError:
         proxy = urlsplit(self.proxy())
@@ -268,6 +284,8 @@ class Transport:
                 f"{asked}: server error {status}: {said}", hint="see the server's log", url=self.url
             )
         else:
+            if wrong := self._mistaken(self.url, content[:2000].decode("utf-8", "replace")):
+                raise wrong
             kind = "an HTML page" if b"<html" in content[:2000].lower() else "no Anka reply"
             hint = f"is {self.url} really {self.what}? A proxy or a cut connection may be in between"
             error = UnreachableError(f"{asked}: {kind} came back ({status}): {said}", hint=hint, url=self.url)

@@ -66,6 +66,18 @@ def test_without_a_sign_in_there_is_one_answer(guarded: Server, path: str) -> No
     assert ("application/json", None) == (reply.headers["Content-Type"], reply.headers.get("WWW-Authenticate"))
 
 
+def test_no_operation_is_open_but_those_that_are_described_so(guarded: Server) -> None:
+    with requests.Session() as session:
+        session.auth = ("root", TOKEN)
+        paths = session.get(guarded.controller_url + "/openapi.json", timeout=10).json()["paths"]
+        session.auth, session.trust_env = None, False
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                reply = session.request(method, guarded.controller_url + path, json={}, timeout=10)
+                opened = operation.get("security") == []
+                assert opened != ((reply.status_code, reply.content) == REFUSED) or path.startswith("/tap/"), path
+
+
 def test_health_is_open(guarded: Server) -> None:
     assert [(200, b"ok\n")] * 2 == [ask(guarded, path) for path in ("/livez", "//readyz")]
 

@@ -169,6 +169,21 @@ def test_a_redirect_is_told_and_never_followed(status: int) -> None:
     assert ("name the final address", []) == (caught.value.hint, other.asked)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"),  # nginx
+        reply(400, b"Client sent an HTTP request to an HTTPS server.\n"),  # Go, which Anka is written in
+        reply(400, b"Reason: You're speaking plain HTTP to an SSL-enabled server port."),  # Apache
+        b"\x15\x03\x01\x00\x02\x02\x46",  # an alert
+    ],
+)
+def test_plain_http_to_a_port_with_tls_says_so(answer: bytes) -> None:
+    with foreign(answer) as server, pytest.raises(UnreachableError, match="the port speaks TLS") as caught:
+        client(server.url).get("/x")
+    assert (f"write https{server.url[4:]}", 1) == (caught.value.hint, len(server.asked))
+
+
 @pytest.mark.parametrize("status", [404, 405])
 def test_a_call_that_a_release_lacks_is_not_found(status: int) -> None:
     with foreign(reply(status, b"404 page not found\n")) as server:

@@ -41,6 +41,11 @@ def context(found: SignIn, *authorities: str, present: bool = True) -> ssl.SSLCo
 
 _ALERT = re.compile(r"alert ((?:unknown ca|bad certificate|certificate|unsupported certificate|access denied)[a-z ]*)")
 
+_NO_TLS = re.compile(r"wrong.version.number|unknown.protocol|http.request|record.layer.failure|packet.length", re.I)
+"""How OpenSSL says that what came back is no TLS."""
+_WANTS_TLS = re.compile(r"sent to HTTPS port|request to an HTTPS server|HTTP to an SSL-enabled|BadStatusLine\('\\x15")
+"""What nginx, Go and Apache answer to plain HTTP on a port with TLS, and the alert that others answer."""
+
 
 def alert(said: str) -> str | None:
     """The server's word against our certificate, in the text of a TLS error; None when that is about something else."""
@@ -72,6 +77,16 @@ def _answers(url: str, secure: ssl.SSLContext) -> tuple[bool, str]:
                 return secured.recv(5) == b"HTTP/", ""
     except OSError as error:
         return False, str(error)
+
+
+def other_scheme(url: str, said: str) -> str | None:
+    """The URL as it has to be where one side speaks TLS and the other does not; None when that is not the trouble.
+
+    ``said`` is how the connection broke, or what came back.
+    """
+    if url.startswith("https:"):
+        return f"http:{url[6:]}" if _NO_TLS.search(said) else None
+    return f"https:{url[5:]}" if url.startswith("http:") and _WANTS_TLS.search(said) else None
 
 
 def pair(found: SignIn) -> tuple[bytes, bytes]:
