@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +117,34 @@ def test_a_pull_makes_room_on_a_disk_that_is_really_full(small, anka, standin, t
     done = perform("pull", {"template": "large", "make-room": "true"}, doors)
     assert made == done.outputs["id"]
     assert [("large", "v1")] == [(vm.name, vm.tag) for vm in doors.host.vms()]
+
+
+def layers(library):
+    """The layer files of a library with their digests."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in library.glob("img_lib/*.ank")}
+
+
+def test_the_example_that_changes_a_template_in_its_vm_shares_layers_byte_by_byte(cli, anka, server):
+    example = Path(__file__).parents[2] / "shared" / "examples" / "change-in-vm.yml"
+    done = cli("run", str(example), "--json")
+    assert 0 == done.returncode, done.stderr
+    steps = {step["id"]: step for step in json.loads(done.stdout)["steps"]}
+    assert {"done"} == {step["status"] for step in steps.values()}
+    assert "simulator-cache\nversion" == steps["change"]["outputs"]["output"]
+    _, v1, v2 = anka.registry.template("sonoma").versions
+    pushed = steps["push"]["outputs"]
+    assert (v1.size, v2.size - v1.size) == (pushed["bytes-shared"], pushed["bytes-sent"])
+    assert (v2.size, 0) == tuple(steps["tidy"]["outputs"][key] for key in ("bytes-shared", "bytes-received"))
+    assert v1.images == v2.images[1:]
+    # shrink left what v2 is made of, and a node that pulled it has the very same bytes
+    here = layers(Path(anka.host.library()).parent)
+    assert {*v2.images} == {*here}
+    (node,) = (server.data / "nodes").glob("node-1")
+    there = layers(node)
+    assert here == {name: there[name] for name in v2.images}
+    assert ["v2"] == anka.host.tags("sonoma")
+    again = cli("run", str(example), "--json")
+    assert 0 == again.returncode, again.stderr
+    steps = {step["id"]: step for step in json.loads(again.stdout)["steps"]}
+    assert ("skipped", 0) == tuple(steps["push"]["outputs"][key] for key in ("outcome", "bytes-sent"))
+    assert (here, ["v2"]) == (layers(Path(anka.host.library()).parent), anka.host.tags("sonoma"))
