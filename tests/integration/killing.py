@@ -59,6 +59,11 @@ def killing(point: Point, signal: str = "SIGKILL") -> list[str]:
     return traced("-e", f"trace={point.call}", "-e", f"inject={point.call}:signal={signal}:when={point.number}")
 
 
+def failing(point: Point, error: str) -> list[str]:
+    """Let the call at a point fail, once."""
+    return traced("-e", f"trace={point.call}", "-e", f"inject={point.call}:error={error}:when={point.number}")
+
+
 @contextmanager
 def attached(served: Served, words: list[str]) -> Iterator[None]:
     """The server under a tracer, from now on."""

@@ -20,7 +20,7 @@ from anka_ci.errors import AnkaCiError, InterruptError
 from anka_ci.standin.commands import perform
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.library import Library
-from anka_ci.standin.output import Failure, Voice
+from anka_ci.standin.output import INTERRUPTED, Failure, Voice
 from anka_ci.standin.persona import persona
 from anka_ci.standin.remotes import Kept, Remotes
 
@@ -61,7 +61,7 @@ def main(
     try:
         voice = dataclasses.replace(voice, persona=persona(environment.get("ANKA_STANDIN_GENERATION", "")))
         cancelled = Cancelled() if cancelled is None else cancelled
-        return voice.answer(perform(_desk(voice, place, environment, cancelled, clock), words))
+        reply = perform(_desk(voice, place, environment, cancelled, clock), words)
     except AnkaCiError as error:
         return voice.fail(error)
     except OSError as error:
@@ -69,6 +69,7 @@ def main(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = f"make room below {place}; what was half done is not visible" if full else ""
         return voice.fail(Failure(f"{where}{error.strerror or error}", hint=hint))
+    return voice.answer(reply)  # what goes wrong from here on is no second answer
 
 
 def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: Cancelled, clock: Clock | None) -> Desk:
@@ -106,7 +107,11 @@ if __name__ == "__main__":
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = main(sys.argv[1:], dict(os.environ), hear())
-    except BrokenPipeError:  # the reader has gone
+    except InterruptError:  # while it answered: the work was done
+        code = INTERRUPTED
+    except OSError as error:  # the reader has gone, or what stdout goes to is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"anka: the answer cannot be written: {error.strerror}", file=sys.stderr)
         code = 1
     sys.exit(code)
