@@ -44,6 +44,7 @@ class Manners:
     absolute: bool = False
     two_steps: bool = False
     lossy: int = 0
+    patched: int = 202
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     sizes: list[tuple[str, int]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -148,7 +149,8 @@ class Handler(BaseHTTPRequestHandler):
             found["Location"] = urljoin(self.manners.url, found["Location"])
         if self.command == "POST" and self.manners.least:
             found["OCI-Chunk-Min-Length"] = str(self.manners.least)
-        self.reply(got.status, found, content)
+        status = self.manners.patched if (self.command, got.status) == ("PATCH", 202) else got.status
+        self.reply(status, found, content)
         connection.close()
 
     def reply(self, status: int, headers: dict[str, str], content: bytes) -> None:

@@ -149,7 +149,7 @@ class Upload:
             raise _StaleError(f"the upload was not taken up again: {reply.said()}")
         if reply.status in (409, 416):  # the connection before this one was not quite dead yet
             raise UnreachableError(f"{self._url}: the upload is at another place: {reply.said()}")
-        there.check("PATCH", target, reply, (202,))
+        there.check("PATCH", target, reply, (202, 201, 204))  # the first is what the specification says
         return self._next(location, reply), end
 
     def _begin(self, digest: str, ticket: Path) -> tuple[str, int]:
