@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 
 import pytest
 
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
+from anka_ci.desk import perform
 from anka_ci.errors import InterruptError, NotFoundError, RefusedError, UnreachableError
 from anka_ci.settings import Context
 
@@ -129,3 +131,15 @@ def test_a_cancelled_build_ends_the_command():
     doors.cancelled.set("SIGTERM")
     with pytest.raises(InterruptError):
         doors.host.vms()
+
+
+def test_a_pull_of_what_the_vm_is_already_asks_no_more_than_it_has_to(recorded, server, url, standin):
+    standin("registry", "--remote", url, "pull", "--tag", "v1", "sonoma")
+    doors, log = recorded
+    doors = Anka(dataclasses.replace(doors.context, registry_urls=(url,)))
+    doors.host.version()
+    log.write_text("")
+    result = perform("pull", {"template": "sonoma", "tag": "v1"}, doors)
+    assert (True, 0) == (result.outputs["already-here"], result.outputs["bytes-received"])
+    calls = [line.split()[1] for line in log.read_text().splitlines()]
+    assert ["list", "describe", "registry"] == calls

@@ -69,16 +69,27 @@ def local_tag(anka: Anka, sought: str, tag: str | None, number: int | None, erro
     return vm, wanted
 
 
+def reached(vm: Vm, content: Content, version: Version) -> bool:
+    """Whether a VM is what a version is already, judged by the names of its newest layers: nothing has to move."""
+    return vm.tag == version.tag and content.same(Content.of_version(version))
+
+
 def local_losses(
-    anka: Anka, vm: Vm, template: Template, tag: str | None, *, going: Sequence[str] = ()
+    anka: Anka,
+    vm: Vm,
+    template: Template,
+    tag: str | None,
+    *,
+    going: Sequence[str] = (),
+    content: Content | None = None,
 ) -> tuple[list[Loss], list[str]]:
     """What checking out ``tag`` (None: removing the VM) would lose, and notes on what goes and can be pulled again.
 
     Lost are the VM's changes that neither the registry nor a local tag has, and the local tags that are ``going`` as
-    well and that the registry does not have with that content.
+    well and that the registry does not have with that content. ``content`` is what the VM is, where that is known.
     """
     versions = template.versions or ()
-    content = Content.of_config(anka.host.config(vm.id))
+    content = content or Content.of_config(anka.host.config(vm.id))
     losses = []
     pushed = any(content.top and content.top in version.images[:1] for version in versions)
     stateless = not content.state or any(content.state in version.state_files for version in versions)

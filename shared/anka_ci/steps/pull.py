@@ -25,7 +25,9 @@ from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
 from anka_ci.rules import checkout, room
+from anka_ci.rules.lineage import Content
 from anka_ci.steps import Runs
+from anka_ci.wire.vm import DownloadSize
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -67,13 +69,16 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         version = template.pick(inputs.tag, inputs.version)
         vms = anka.host.vms()
         vm = checkout.own_vm(vms, template, version, arch)
-        size = room.sized(anka, template, version.tag)
+        content = Content.of_config(anka.host.config(vm.id)) if vm else None
+        same = vm is not None and content is not None and checkout.reached(vm, content, version)
+        size = DownloadSize.none(version.size) if same else room.sized(anka, template, version.tag)
     except UnreachableError as error:
         if inputs.if_unreachable == "fail":
             raise
         return _local(inputs, anka, error)
     title = f"{template.name}:{version.tag}"
-    here = vm is not None and size.download == 0 and version.tag in anka.host.tags(vm.id)
+    current = vm is not None and vm.tag == version.tag
+    here = vm is not None and size.download == 0 and (current or version.tag in anka.host.tags(vm.id))
     evictions: list[Action] = []
     if inputs.make_room:
         evictions = room.make(anka, vms, template, version, size, shrink=inputs.shrink)
@@ -83,7 +88,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     notes: list[str] = []
     if vm is not None:
         going = anka.host.tags(vm.id) if inputs.shrink else ()
-        losses, notes = checkout.local_losses(anka, vm, template, version.tag, going=going)
+        losses, notes = checkout.local_losses(anka, vm, template, version.tag, going=going, content=content)
     text = f"pull {title}{version.label}: {show_size(size.download)} to download"
     if here:
         text = f"check out {title}{version.label}, which is here already"
@@ -91,7 +96,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     with_ = {"id": template.id, "tag": version.tag, "shrink": inputs.shrink, "registry": anka.registry.url}
     with_["sought"] = anka.registry.sought(template)
     total = size.size if size.size is not None else version.size
-    with_ |= {"local": False, "download": size.download, "shared": None if total is None else total - size.download}
+    with_ |= {
+        "local": False,
+        "current": current,
+        "download": size.download,
+        "shared": None if total is None else total - size.download,
+    }
     expects: dict[str, object] = {"id": template.id, "name": template.name, "tag": version.tag}
     expects |= {} if version.numbered is None else {"version": version.number}
     expects["already-here"] = here
@@ -119,6 +129,7 @@ def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
         "shrink": inputs.shrink,
         "registry": "",
         "local": True,
+        "current": vm.tag == tag,
         "download": 0,
         "shared": None,
     }
@@ -143,7 +154,8 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     moved = anka.host.pull(
         with_["sought"], with_["tag"], registry_url=with_["registry"], shrink=with_["shrink"], local=with_["local"]
     )
-    current = anka.host.vm(with_["id"]).tag
+    # A VM that was at the tag before cannot be at another now.
+    current = with_["tag"] if with_["current"] else anka.host.vm(with_["id"]).tag
     if current != with_["tag"]:
         raise FellShortError(
             f"anka pulled {with_['tag']} and reported success, but the VM is at {current or 'no tag'}",

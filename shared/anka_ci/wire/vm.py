@@ -55,6 +55,11 @@ class DownloadSize:
     available: int | None = None
 
     @classmethod
+    def none(cls, size: int | None) -> DownloadSize:
+        """Of what is here already, whole."""
+        return cls(size=size, cached=size, download=0)
+
+    @classmethod
     def read(cls, obj: Mapping[str, Any]) -> DownloadSize:
         """From ``check-download-size``; an empty body means that the tag is here already."""
         total, cached = values.integer(obj, "size"), values.integer(obj, "cached")
