@@ -20,7 +20,7 @@ FLOORS = {
         "clock",
         "flush",
     },
-    1: {"transport", "auth", "oci", "reach"}
+    1: {"transport", "outcome", "auth", "oci", "reach"}
     | {
         "registry",
         "oci_registry",
@@ -48,7 +48,7 @@ OWNERS = {
     "jinja2": {"render", "pipeline/expressions"},
     "sqlite3": {"server/state"},
     "subprocess": {"process"},
-    "cryptography": {"auth/keys", "server/certificates", "server/keys"},
+    "cryptography": {"auth/keys", "server/certificates", "server/key_pair"},
     "aiohttp": {"server/app", "server/routes", "server/oci", "server/uploads", "server/upset"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -1,4 +1,4 @@
-"""The only REST client: one ``request`` that owns retries, the envelope and the errors.
+"""The only REST client: one ``request`` that owns the retries; what came of each is ``outcome``'s to say.
 
 Retried are reads, and writes known to be idempotent, on connect errors, timeouts, 408, 429 and 5xx, with jittered
 back-off inside the total deadline; ``Retry-After`` is honoured. ``~/.netrc`` and ``REQUESTS_CA_BUNDLE`` never override
@@ -12,19 +12,12 @@ import ssl
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from anka_ci.auth import service_of, sessions, tls
-from anka_ci.errors import (
-    AnkaCiError,
-    NotAuthorisedError,
-    NotFoundError,
-    RefusedError,
-    UnreachableError,
-)
+from anka_ci.errors import AnkaCiError, NotAuthorisedError, UnreachableError
+from anka_ci.outcome import Outcome, unsigned
 from anka_ci.result import Said
 from anka_ci.wire import values
-from anka_ci.wire.envelope import Envelope
 
 if TYPE_CHECKING:
     import requests
@@ -66,6 +59,7 @@ class Transport:
         self._anka = anka
         self._session: requests.Session | None = None
         self._signer = signer(self.url, anka, what)
+        self._outcome = Outcome(self.url, what, self.found, proxy=self.proxy)
 
     def get(self, path: str, **params: object) -> Any:
         return self.request("GET", path, params=params, idempotent=True)
@@ -108,7 +102,7 @@ class Transport:
                 last = error.message
                 self._pause(attempt, None)
                 continue
-            if not _unsigned(status, content):
+            if not unsigned(status, content):
                 self._signer.accepted(used)
             elif self._signer.rejected(used) and attempt < tries:  # the session has ended: once more, with a new one
                 continue
@@ -117,7 +111,7 @@ class Transport:
                 last = f"it answered {status}"
                 self._pause(attempt, headers.get("Retry-After"))
                 continue
-            return self._body(asked, status, content)
+            return self._outcome.body(asked, status, content)
         raise AssertionError("the loop returns or raises")
 
     def look(self, path: str) -> Answer:
@@ -133,11 +127,11 @@ class Transport:
         status, _, content = self._send(method, url, None, headers={**extra, **headers}, data=body or None)
         return status, content
 
-    def proxy(self) -> str:
-        """The proxy that requests to this server go through; empty when they go straight."""
+    def proxy(self, url: str = "") -> str:
+        """The proxy that requests to this server, or to ``url``, go through; empty when they go straight."""
         from requests.utils import select_proxy
 
-        return select_proxy(self.url, self._proxies()) or ""
+        return select_proxy(url or self.url, self._proxies(url)) or ""
 
     def authorities(self) -> str:
         """The file of certificate authorities that this server's certificate is checked against."""
@@ -215,94 +209,9 @@ class Transport:
 
     def _unreachable(self, error: Exception, url: str) -> AnkaCiError:
         text = str(error)
-        if "connect to proxy" in text:
-            return self._without_proxy(text)
-        if url.startswith(self.url) and (refused := refusal(self.url, self.found, self._anka, text)):
-            return refused
-        if wrong := self._mistaken(url, text):
-            return wrong
-        if "NameResolutionError" in text or "Name or service not known" in text or "nodename nor servname" in text:
-            hint = "the name does not resolve here; check the URL, or name another with ANKA_CI_REGISTRY_URL"
-            return UnreachableError(f"{self.what}: {self.url}: unknown host name", hint=hint, url=self.url)
-        if "CERTIFICATE" in text or "SSL" in text:
-            hint = "name the certificate authority with `ca` or ANKA_CI_CA"
-            failed = UnreachableError(f"{self.what}: {self.url}: TLS failed: {_short(text)}", hint=hint, url=self.url)
-            failed.lasting = "CERTIFICATE_VERIFY_FAILED" in text
-            return failed
-        if "refused" in text:
-            hint = "is it running, and is the port right?"
-            return UnreachableError(f"{self.what}: {self.url}: connection refused", hint=hint, url=self.url)
-        if "imed out" in text:
-            hint = "it is reachable but slow, or a firewall drops the packets"
-            return UnreachableError(f"{self.what}: {self.url}: timed out", hint=hint, url=self.url)
-        why, hint = _short(text), "try again"
-        if "RemoteDisconnected" in text:
-            why = "it was closed without an answer"
-            hint += "; if it speaks TLS, the URL begins with https:" if self.url.startswith("http:") else ""
-        return UnreachableError(f"{self.what}: {self.url}: the connection broke: {why}", hint=hint, url=self.url)
-
-    def _mistaken(self, url: str, said: str) -> UnreachableError | None:
-        """What to say when a URL says http of a port with TLS, or https of one without; None when it does not."""
-        asked = self.url if url.startswith(self.url) else url
-        right = None if self._proxies(url) else tls.other_scheme(asked, said)
-        if right is None:
-            return None
-        what = "speaks TLS" if right.startswith("https:") else "speaks no TLS"
-        error = UnreachableError(f"{self.what}: {asked}: the port {what}", hint=f"write {right}", url=self.url)
-        error.lasting = True
-        return error
-
-    def _without_proxy(self, text: str) -> UnreachableError:
-        proxy = urlsplit(self.proxy())
-        place = f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
-        known = {"NameResolutionError": "unknown host name", "refused": "connection refused", "imed out": "timed out"}
-        why = next((said for sign, said in known.items() if sign in text), _short(text))
-        hint = "check `proxy` or ANKA_CI_PROXY, and HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment"
-        return UnreachableError(f"{self.what}: {self.url}: the proxy {place}: {why}", hint=hint, url=self.url)
-
-    def _body(self, asked: str, status: int, content: bytes) -> Any:
-        envelope = Envelope.read(content)
-        said = envelope.message if envelope else _short(content.decode("utf-8", "replace"))
-        error: AnkaCiError
-        if _unsigned(status, content):
-            hint = self.found.hint()
-            error = NotAuthorisedError(f"{asked}: not signed in ({said or status})", hint=hint, url=self.url)
-        elif status == 403:
-            hint = "ask for the permission, or use another sign-in"
-            error = NotAuthorisedError(f"{asked}: not permitted ({said or status})", hint=hint, url=self.url)
-        elif envelope and status < 500:
-            if envelope.ok:
-                return envelope.body
-            error = RefusedError(f"{asked}: {said or 'FAIL without a message'}", said=said, status=status)
-        elif status in (404, 405):
-            hint = f"is {self.url} the address of {self.what}? An older release may lack the call"
-            error = NotFoundError("call", asked, where=self.what, hint=hint, status=status)
-        elif 300 <= status < 400:
-            error = UnreachableError(f"{asked}: redirected ({status})", hint="name the final address", url=self.url)
-        elif status >= 500:
-            error = UnreachableError(
-                f"{asked}: server error {status}: {said}", hint="see the server's log", url=self.url
-            )
-        else:
-            if wrong := self._mistaken(self.url, content[:2000].decode("utf-8", "replace")):
-                raise wrong
-            kind = "an HTML page" if b"<html" in content[:2000].lower() else "no Anka reply"
-            hint = f"is {self.url} really {self.what}? A proxy or a cut connection may be in between"
-            error = UnreachableError(f"{asked}: {kind} came back ({status}): {said}", hint=hint, url=self.url)
-        raise error
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:200] + "…"
-
-
-def _unsigned(status: int, content: bytes) -> bool:
-    """Whether a reply says that the sign-in is missing or over; old releases said so with 200."""
-    if status == 401 or b"Authentication Required" not in content[:1000]:
-        return status == 401
-    envelope = Envelope.read(content)
-    return envelope is not None and not envelope.ok and envelope.message == "Authentication Required"
+        ours = "connect to proxy" not in text and url.startswith(self.url)
+        refused = refusal(self.url, self.found, self._anka, text) if ours else None
+        return refused or self._outcome.failure(text, url)
 
 
 class _Signature:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from anka_ci.wire.image import ImageRequest
-from anka_ci.wire.instance import Instance, PortRule, ScriptResult, VmInfo
+from anka_ci.wire.instance import Instance, ScriptResult
+from anka_ci.wire.vm_info import PortRule, VmInfo
 
 VM = VmInfo(
     uuid="v",

@@ -21,7 +21,8 @@ from anka_ci.server.instances import NO_SCRIPTS, Instances
 from anka_ci.server.ledger import GONE, Ledger
 from anka_ci.server.record import Record
 from anka_ci.wire.image import DONE, FAILED, PENDING, ImageRequest
-from anka_ci.wire.instance import ERROR, PUSHING, RUNNING, STARTED
+from anka_ci.wire.instance import ERROR, PUSHING, STARTED
+from anka_ci.wire.vm_info import RUNNING
 
 if TYPE_CHECKING:
     from anka_ci.server.node import Agent

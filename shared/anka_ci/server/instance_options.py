@@ -16,7 +16,7 @@ from anka_ci.errors import RefusedError
 from anka_ci.server.call import LONG, Parameter, Parameters
 from anka_ci.server.record import DELETE
 from anka_ci.wire import values
-from anka_ci.wire.instance import PortRule
+from anka_ci.wire.vm_info import PortRule
 
 MOST = 100
 """Instances that one call may start; Anka documents no limit."""

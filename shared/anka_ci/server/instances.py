@@ -26,7 +26,6 @@ from anka_ci.wire.instance import (
     ERROR,
     PULLING,
     PUSHING,
-    RUNNING,
     SCHEDULING,
     STARTED,
     STOPPED,
@@ -35,6 +34,7 @@ from anka_ci.wire.instance import (
     Instance,
     ScriptResult,
 )
+from anka_ci.wire.vm_info import RUNNING
 
 if TYPE_CHECKING:
     from anka_ci.server.agents import Agents

@@ -14,18 +14,16 @@ import secrets
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from anka_ci.clock import Clock
 from anka_ci.errors import NotAuthorisedError, RefusedError
+from anka_ci.server import key_pair
 from anka_ci.server.auth import REQUIRED, decoded64, keep
 from anka_ci.server.call import Call, Parameter, Parameters
 from anka_ci.server.groups import Store
 from anka_ci.wire import schema
 from anka_ci.wire.values import emit_time
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, groups TEXT NOT NULL, public BLOB NOT NULL,"
@@ -35,7 +33,6 @@ SECRET_LIFE, SESSION_LIFE = 60.0, 300.0
 """Seconds; Anka's page gives both 10 s and 3 minutes for a secret, and 5 minutes for a session."""
 MOST = 1000
 """Secrets that may be outstanding for one key, and sessions it may have: clients make one before every request."""
-BITS = 2048
 FIRST = "anka-ci"
 """The key that is there to begin with."""
 FIRST_LIFE = 3650 * 86400
@@ -127,7 +124,7 @@ class Keys:
         with self._lock:
             if identity in self._keys:
                 raise RefusedError(f"there is an API key {identity} already")
-        public, private = _pair(given.get("publickey"))
+        public, private = key_pair.pair(given.get("publickey"))
         now = self._clock.now()
         key = Key(id=identity, groups=groups, public=public, created=now, expires=now + given["ttl"])
         with self._lock:
@@ -165,7 +162,7 @@ class Keys:
         if key is None:
             raise NotAuthorisedError(REQUIRED)
         secret = secrets.token_urlsafe(20)
-        sealed = _seal(key.public, secret.encode())
+        sealed = key_pair.seal(key.public, secret.encode())
         now = self._clock.monotonic()
         with self._lock:
             left = [each for each in self._secrets.get(key.id, []) if each[1] > now]
@@ -249,50 +246,6 @@ def _groups(given: Parameters) -> tuple[str, ...] | None:
     if not found or not all(part and len(part) < 256 for part in found):
         raise RefusedError("groups has to be a list of names")
     return tuple(dict.fromkeys(found))
-
-
-def _pair(given: object) -> tuple[bytes, str | None]:
-    """The public key as DER, and the private one as text where it was made here. RSA generation takes a while."""
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import rsa
-    except ModuleNotFoundError:
-        raise RefusedError("API keys need the package cryptography: pip install 'anka-ci[signin]'") from None
-    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if given is not None:
-        return _public(given).public_bytes(*spki), None
-    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    der = key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
-    return key.public_key().public_bytes(*spki), base64.b64encode(der).decode()
-
-
-def _public(given: object) -> RSAPublicKey:
-    """PKIX in DER as one line of base64, or the same as PEM."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-    text = given if isinstance(given, str) else ""
-    body = "".join(line for line in text.splitlines() if not line.startswith("-----"))
-    try:
-        found = serialization.load_der_public_key(decoded64(body) or b"")
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        found = None
-    if not isinstance(found, RSAPublicKey) or not BITS <= found.key_size <= 8 * BITS:
-        raise RefusedError(f"publicKey has to be base64 of an RSA key of {BITS} bits or more, in PKIX form")
-    return found
-
-
-def _seal(public: bytes, content: bytes) -> bytes:
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-    key = serialization.load_der_public_key(public)
-    assert isinstance(key, RSAPublicKey)
-    mask = padding.MGF1(algorithm=hashes.SHA256())
-    return key.encrypt(content, padding.OAEP(mgf=mask, algorithm=hashes.SHA256(), label=None))
 
 
 _ID = Parameter("id", "Id of an API key.", place="body", required=True, form="api-key-id")

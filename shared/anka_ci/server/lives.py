@@ -17,17 +17,8 @@ from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError
 from anka_ci.server.ledger import GONE, Ledger
 from anka_ci.server.record import DELETE, STOP, Record
 from anka_ci.server.workers import Workers
-from anka_ci.wire.instance import (
-    ERROR,
-    PULLING,
-    RUNNING,
-    SCHEDULING,
-    STARTED,
-    TERMINATED,
-    PortRule,
-    ScriptResult,
-    VmInfo,
-)
+from anka_ci.wire.instance import ERROR, PULLING, SCHEDULING, STARTED, TERMINATED, ScriptResult
+from anka_ci.wire.vm_info import RUNNING, PortRule, VmInfo
 
 if TYPE_CHECKING:
     from anka_ci.server.fleet import Fleet

@@ -11,18 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from string import Template
 from typing import Any
 
-from anka_ci.wire.instance import (
-    ERROR,
-    PULLING,
-    PUSHING,
-    RUNNING,
-    SCHEDULING,
-    STARTED,
-    STOPPING,
-    TERMINATING,
-    Instance,
-    PortRule,
-)
+from anka_ci.wire.instance import ERROR, PULLING, PUSHING, SCHEDULING, STARTED, STOPPING, TERMINATING, Instance
+from anka_ci.wire.vm_info import RUNNING, PortRule
 
 MANAGED = "mgmtManaged-"
 """What the names of VMs begin with that belong to an instance, as Anka's controller names them."""

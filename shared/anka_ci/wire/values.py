@@ -120,3 +120,8 @@ def _check(noun: str, value: str, space: str | bool) -> str:
     if wrong:
         raise UsageError(f"the {noun} {value[:200]!r} {wrong}", hint=f"choose another {noun}")
     return value
+
+
+def present(**fields: object) -> dict[str, Any]:
+    """What is not empty; the number 0 is not empty."""
+    return {key: value for key, value in fields.items() if value not in (None, "", [], {})}
