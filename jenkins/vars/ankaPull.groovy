@@ -8,6 +8,8 @@ def call(Map args = [:]) {
         version: ['version', 'value'],
         shrink: ['shrink', 'value'],
         makeRoom: ['make-room', 'value'],
+        fetchOnly: ['fetch-only', 'value'],
+        local: ['local', 'value'],
         ifUnreachable: ['if-unreachable', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],

@@ -52,6 +52,16 @@ WORDS: list[tuple[str, Call, tuple[str, ...]]] = [
         lambda host: host.pull("vm", "v1", registry_url=URL, local=True, shrink=True),
         ("registry pull --tag v1 --local --shrink vm",),
     ),
+    (
+        "pull --fetch-only",
+        lambda host: host.pull("vm", "v1", registry_url=URL, fetch_only=True),
+        (
+            "no pull --fetch-only",
+            "no pull --fetch-only",
+            f"pull --fetch-only --tag v1 vm {URL}",
+            f"pull --fetch-only --tag v1 vm {URL}",
+        ),
+    ),
     ("reset", lambda host: host.reset("vm"), ("registry pull --local vm",)),
     (
         "push",

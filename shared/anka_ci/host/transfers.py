@@ -22,6 +22,8 @@ AS_SAID = {"ANKA_PULL_CHECKOUT": "1", "ANKA_PULL_FAILBACK": "0"}
 """A pull checks its tag out, and fails where the registry cannot be reached, whatever this Mac is configured for: every
 key of `anka config` is a variable too, which wins."""
 
+NO_CHECKOUT = {**AS_SAID, "ANKA_PULL_CHECKOUT": "0"}
+
 
 class Transfers(Asking):
     """Templates on their way; ``registry_url`` is never the Mac's default."""
@@ -32,19 +34,34 @@ class Transfers(Asking):
             words = self._words.size(template, tag, registry_url, signed.options)
             return DownloadSize.read(self._mapping(words, signed.variables, sought=template))
 
-    def pull(self, template: str, tag: str, *, registry_url: str, shrink: bool = False, local: bool = False) -> Moved:
+    def pull(
+        self,
+        template: str,
+        tag: str,
+        *,
+        registry_url: str,
+        shrink: bool = False,
+        local: bool = False,
+        fetch_only: bool = False,
+    ) -> Moved:
         """Pull a tag and check it out; ``local`` checks out what is here and asks no network.
+
+        With ``fetch_only`` it becomes a local tag and the VM stays what it is; ``RefusedError`` before 3.0, and with a
+        client certificate.
 
         What the network breaks off is tried again: a pull goes on with the layers that are here already.
         """
         turn = self._turn(f"the pull of {template}:{tag}", agent=True)
         with turn, files.handed(SignIn() if local else self._signed(registry_url)) as signed:
+            said = AS_SAID
             if local:
                 words = self._words.checkout(template, tag, shrink=shrink)
+            elif fetch_only:
+                words, said = self._words.fetch(template, tag, registry_url, signed.options), NO_CHECKOUT
             else:
                 before = self._words.registry(registry_url, signed.options)
                 words = self._words.pull(template, tag, shrink=shrink, before=before)
-            body = self._body(words, {**AS_SAID, **signed.variables}, sought=template, subject=tag, tries=TRIES)
+            body = self._body(words, {**said, **signed.variables}, sought=template, subject=tag, tries=TRIES)
         return answers.moved(body, "bytes_received")
 
     def push(

@@ -58,6 +58,17 @@ class Words:
     def pull(self, template: str, tag: str, *, shrink: bool, before: Sequence[str]) -> list[str]:
         return [*before, "pull", "--tag", tag, *(["--shrink"] if shrink else []), template]
 
+    def fetch(self, template: str, tag: str, url: str, options: Sequence[str]) -> list[str]:
+        """A pull that checks nothing out: an option of the top-level pull only, which takes no client certificate."""
+        if not self._release.since(3):
+            raise self._lacks("pull --fetch-only", "pull the tag, which checks it out as well")
+        if "--cert" in options:
+            hint = "sign in by an API key or a token, or pull the tag, which checks it out as well"
+            raise RefusedError("`anka pull --fetch-only` takes no client certificate", hint=hint)
+        address = Address.read(url)
+        where = [url] if address is None else [address.url]
+        return ["pull", *(self._oci(address) if address else []), "--fetch-only", "--tag", tag, template, *where]
+
     def checkout(self, vm: str, tag: str | None, *, shrink: bool = False) -> list[str]:
         """A pull that asks no network: the tag becomes what the VM is."""
         named = ["--tag", tag] if tag else []

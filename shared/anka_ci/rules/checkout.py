@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.errors import FellShortError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.inputs import show_size
 from anka_ci.plan import Loss
 from anka_ci.rules.lineage import Content
@@ -49,24 +49,30 @@ def check_room(title: str, size: DownloadSize, *, shrink: bool = False) -> None:
         )
 
 
-def local_tag(anka: Anka, sought: str, tag: str | None, number: int | None, error: UnreachableError) -> tuple[Vm, str]:
-    """The VM and tag of this host that stand in for a registry that cannot be reached; ``error`` when none can."""
+def local_tag(anka: Anka, sought: str, tag: str | None, number: int | None) -> tuple[Vm, str]:
+    """The VM and tag of this host that are meant without a registry: the VM's current tag when none is given."""
     if number is not None and tag is None:
         raise UsageError(
-            f"version {number} cannot be told without the registry: {error.message}",
-            hint="give the tag, which is known on this host",
-        ) from error
+            f"version {number} cannot be told without the registry", hint="give the tag, which is known on this host"
+        )
+    vm = local_vm(anka.host.vms(), sought)
+    tags = anka.host.tags(vm.id)
+    wanted = tag or next(iter(tags), "")
+    if wanted not in tags:
+        raise NotFoundError("local tag", wanted or "(any)", where=f"the VM {vm.name}", known=tags)
+    check_stopped(vm, f"pull {vm.name}:{wanted}")
+    return vm, wanted
+
+
+def stand_in(anka: Anka, sought: str, tag: str | None, number: int | None, error: UnreachableError) -> tuple[Vm, str]:
+    """What stands in for a registry that cannot be reached, as ``local_tag`` tells; ``error`` when nothing does."""
     try:
-        vm = local_vm(anka.host.vms(), sought)
-        tags = anka.host.tags(vm.id)
-        wanted = tag or next(iter(tags), "")
-        if wanted not in tags:
-            raise NotFoundError("local tag", wanted or "(any)", where=f"the VM {vm.name}", known=tags)
+        return local_tag(anka, sought, tag, number)
+    except UsageError as wrong:
+        raise UsageError(f"{wrong.message}: {error.message}", hint=wrong.hint) from error
     except NotFoundError as missing:
         error.hint = f"and this host cannot help out: {missing.message}"
         raise error from missing
-    check_stopped(vm, f"pull {vm.name}:{wanted}")
-    return vm, wanted
 
 
 def reached(vm: Vm, content: Content, version: Version) -> bool:
@@ -117,7 +123,7 @@ def tag_losses(anka: Anka, vm: Vm, template: Template, tags: Sequence[str]) -> t
 
 
 def offline_losses(anka: Anka, vm: Vm, tag: str, *, shrink: bool) -> list[Loss]:
-    """The same when the registry cannot be asked: only what a local tag keeps is known to be kept."""
+    """The same when the registry is not asked: only what a local tag keeps is known to be kept."""
     losses = []
     if not tagged(anka, vm, Content.of_config(anka.host.config(vm.id))):
         losses.append(
@@ -125,10 +131,34 @@ def offline_losses(anka: Anka, vm: Vm, tag: str, *, shrink: bool) -> list[Loss]:
         )
     others = [other for other in anka.host.tags(vm.id) if other != tag] if shrink else []
     return losses + [
-        Loss(text=f"the local tag {vm.name}:{other}; the registry cannot be asked for it") for other in others
+        Loss(text=f"the local tag {vm.name}:{other}; the registry is not asked for it") for other in others
     ]
 
 
 def tagged(anka: Anka, vm: Vm, content: Content) -> bool:
     """Whether the VM is still as its current local tag has it."""
     return bool(vm.tag) and not content.state and content.top == anka.host.top(vm.id, vm.tag)
+
+
+def verify(anka: Anka, vm_id: str, tag: str, *, at: str, fetched: bool) -> None:
+    """``FellShortError`` when ``anka`` reported success and the VM is not at the tag.
+
+    ``at`` is the tag that it was at (empty: none, or no VM); where the tag was only ``fetched`` it has to be at that
+    still. A VM that was at the tag before cannot be at another now, so it is not looked at again.
+    """
+    if not fetched:
+        current = tag if at == tag else anka.host.vm(vm_id).tag
+        if current != tag:
+            raise FellShortError(
+                f"anka pulled {tag} and reported success, but the VM is at {current or 'no tag'}",
+                hint="is `pull_checkout` off in `anka config`? Check the tag out: anka registry pull --local",
+            )
+        return
+    current = anka.host.vm(vm_id).tag
+    if tag not in anka.host.tags(vm_id):
+        raise FellShortError(f"anka fetched {tag} and reported success, but it is no local tag")
+    if at and current != at:
+        raise FellShortError(
+            f"anka was to fetch {tag} only, but the VM was at {at} and is at {current or 'no tag'}",
+            hint="pull the tag that it was at",
+        )

@@ -10,6 +10,9 @@ A download that does not fit is refused before it begins; what `shrink` removes 
 very same content, least recently used first, and never what a VM runs from or is made of. A VM of which the `anka`
 command does not tell that, such as a clone that was started, may be made of anything, so then nothing is removed.
 
+With `fetch-only` the tag becomes a local tag and the VM stays what it is, so that a later pull has nothing to
+download. With `local` no registry is asked: that sets a VM back to a tag that is here.
+
 With `if-unreachable: use-local` a registry that cannot be reached is no failure where the tag (the VM's current one
 when none is given) is on this host.
 """
@@ -20,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import FellShortError, UnreachableError
+from anka_ci.errors import UnreachableError
 from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
@@ -31,6 +34,7 @@ from anka_ci.wire.vm import DownloadSize
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
+    from anka_ci.wire.vm import Vm
 
 RUNS = Runs.HOST
 READS = False
@@ -46,23 +50,33 @@ class Inputs:
     make_room: bool = arg(
         "Remove what was not used for longest from this host when the download does not fit.", default=False
     )
+    fetch_only: bool = arg("Only fetch the tag, and leave the VM as it is (Anka 3.0 and later).", default=False)
+    local: bool = arg("Ask no registry, and check out the tag as it is on this host.", default=False)
     if_unreachable: str = arg(
         "What to do when the registry cannot be reached.", default="fail", choices=("fail", "use-local")
     )
+
+    def __post_init__(self) -> None:
+        if self.fetch_only and (self.shrink or self.local or self.if_unreachable != "fail"):
+            raise ValueError("fetch-only does not go with shrink, local or if-unreachable: they are about a checkout")
+        if self.local and self.make_room:
+            raise ValueError("local downloads nothing, so there is no room to make")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     id: str = arg("The template's id.")
     name: str = arg("The template's name.")
-    tag: str = arg("The tag that is checked out.")
+    tag: str = arg("The tag that is checked out, or that was fetched.")
     already_here: bool = arg("Whether the tag was on this host before.")
-    version: int | None = arg("The number of its version; absent when the registry was not reached.", default=None)
+    version: int | None = arg("The number of its version; absent when the registry was not asked.", default=None)
     bytes_received: int | None = arg("Bytes that were downloaded.", default=None)
     bytes_shared: int | None = arg("Bytes of the tag that were here before.", default=None)
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
+    if inputs.local:
+        return _local(inputs, anka, *checkout.local_tag(anka, inputs.template, inputs.tag, inputs.version))
     try:
         arch = anka.host.arch()
         template = anka.registry.template(inputs.template, arch=arch)
@@ -75,10 +89,11 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     except UnreachableError as error:
         if inputs.if_unreachable == "fail":
             raise
-        return _local(inputs, anka, error)
+        vm, tag = checkout.stand_in(anka, inputs.template, inputs.tag, inputs.version, error)
+        return _local(inputs, anka, vm, tag, f"{error.message}; using {vm.name}:{tag} as it is on this host")
     title = f"{template.name}:{version.tag}"
-    current = vm is not None and vm.tag == version.tag
-    here = vm is not None and size.download == 0 and (current or version.tag in anka.host.tags(vm.id))
+    at = vm.tag if vm is not None else ""
+    here = vm is not None and size.download == 0 and (at == version.tag or version.tag in anka.host.tags(vm.id))
     evictions: list[Action] = []
     if inputs.make_room:
         evictions = room.make(anka, vms, template, version, size, shrink=inputs.shrink)
@@ -86,31 +101,33 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         checkout.check_room(title, size, shrink=inputs.shrink)
     losses: list[Loss] = []
     notes: list[str] = []
-    if vm is not None:
+    if vm is not None and not inputs.fetch_only:
         going = anka.host.tags(vm.id) if inputs.shrink else ()
         losses, notes = checkout.local_losses(anka, vm, template, version.tag, going=going, content=content)
-    text = f"pull {title}{version.label}: {show_size(size.download)} to download"
+    text = f"{'fetch' if inputs.fetch_only else 'pull'} {title}{version.label}: {show_size(size.download)} to download"
     if here:
         text = f"check out {title}{version.label}, which is here already"
-        notes.append(f"{title} is here already: nothing is downloaded, and the VM is reset to it")
-    with_ = {"id": template.id, "tag": version.tag, "shrink": inputs.shrink, "registry": anka.registry.url}
-    with_["sought"] = anka.registry.sought(template)
+        done = "nothing is done" if inputs.fetch_only else "nothing is downloaded, and the VM is reset to it"
+        notes.append(f"{title} is here already: {done}")
     total = size.size if size.size is not None else version.size
-    with_ |= {
+    with_ = {
+        "id": template.id,
+        "sought": anka.registry.sought(template),
+        "tag": version.tag,
+        "registry": anka.registry.url,
+        "shrink": inputs.shrink,
+        "fetch-only": inputs.fetch_only,
+        "at": at,
         "local": False,
-        "current": current,
         "download": size.download,
         "shared": None if total is None else total - size.download,
     }
-    expects: dict[str, object] = {"id": template.id, "name": template.name, "tag": version.tag}
+    pull = Action(verb="pull", text=text + (", without other local tags" if inputs.shrink else ""), with_=with_)
+    expects: dict[str, object] = {"id": template.id, "name": template.name, "tag": version.tag, "already-here": here}
     expects |= {} if version.numbered is None else {"version": version.number}
-    expects["already-here"] = here
     return Plan(
         step="pull",
-        actions=(
-            *evictions,
-            Action(verb="pull", text=text + (", without other local tags" if inputs.shrink else ""), with_=with_),
-        ),
+        actions=() if here and inputs.fetch_only else (*evictions, pull),
         loses=tuple(losses),
         bytes=size.download,
         expects=expects,
@@ -118,18 +135,17 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     )
 
 
-def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
-    """Check out what is here, because the registry cannot be asked."""
-    vm, tag = checkout.local_tag(anka, inputs.template, inputs.tag, inputs.version, error)
-    note = f"{error.message}; using {vm.name}:{tag} as it is on this host"
+def _local(inputs: Inputs, anka: Anka, vm: Vm, tag: str, note: str = "") -> Plan:
+    """Check out what is here; the registry is not asked, or cannot be, which the note says."""
     with_ = {
         "id": vm.id,
         "sought": vm.id,
         "tag": tag,
-        "shrink": inputs.shrink,
         "registry": "",
+        "shrink": inputs.shrink,
+        "fetch-only": False,
+        "at": vm.tag,
         "local": True,
-        "current": vm.tag == tag,
         "download": 0,
         "shared": None,
     }
@@ -138,11 +154,13 @@ def _local(inputs: Inputs, anka: Anka, error: UnreachableError) -> Plan:
         actions=(Action(verb="pull", text=f"check out {vm.name}:{tag} from this host", with_=with_),),
         loses=tuple(checkout.offline_losses(anka, vm, tag, shrink=inputs.shrink)),
         expects={"id": vm.id, "name": vm.name, "tag": tag, "already-here": True},
-        notes=(note,),
+        notes=(note,) if note else (),
     )
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
+    if not plan.actions:
+        return build(Outputs, dict(plan.expects) | {"bytes-received": 0})
     *evictions, action = plan.actions
     with_: Mapping[str, Any] = action.with_
     if evictions:
@@ -150,17 +168,17 @@ def run(plan: Plan, anka: Anka) -> Outputs:
         size = room.clear(anka, evictions, lambda: room.sized(anka, template, with_["tag"]))
         checkout.check_room(f"{template.name}:{with_['tag']}", size)
     if with_["local"]:
-        anka.tell(Said(text=plan.notes[0], level="warning"))
+        for note in plan.notes:
+            anka.tell(Said(text=note, level="warning"))
     moved = anka.host.pull(
-        with_["sought"], with_["tag"], registry_url=with_["registry"], shrink=with_["shrink"], local=with_["local"]
+        with_["sought"],
+        with_["tag"],
+        registry_url=with_["registry"],
+        shrink=with_["shrink"],
+        local=with_["local"],
+        fetch_only=with_["fetch-only"],
     )
-    # A VM that was at the tag before cannot be at another now.
-    current = with_["tag"] if with_["current"] else anka.host.vm(with_["id"]).tag
-    if current != with_["tag"]:
-        raise FellShortError(
-            f"anka pulled {with_['tag']} and reported success, but the VM is at {current or 'no tag'}",
-            hint="is `pull_checkout` off in `anka config`? Check the tag out: anka registry pull --local",
-        )
+    checkout.verify(anka, with_["id"], with_["tag"], at=with_["at"], fetched=with_["fetch-only"])
     received = with_["download"] if moved.moved is None else moved.moved
     shared = with_["shared"] if moved.shared is None else moved.shared
     known = dict(plan.expects) | {"bytes-received": received}

@@ -156,9 +156,39 @@ def test_an_unreachable_registry_fails_unless_the_local_tag_will_do(anka, standi
     assert "base" == pull(offline(anka), confirm="yes", if_unreachable="use-local").outputs["tag"]
 
 
+def test_fetching_alone_leaves_the_vm_as_it_is(anka, standin, have):
+    fresh = pull(anka, tag="base", fetch_only="true")
+    assert ("done", False) == (fresh.status, fresh.outputs["already-here"])
+    have("base")
+    change(standin)
+    top = anka.host.config("sonoma")["hard_drives"][0]["file"]
+    done = pull(anka, tag="v1", fetch_only="true")
+    assert ("v1", True) == (done.outputs["tag"], done.outputs["bytes-received"] > 0)
+    assert (["base", "v1"], top) == (anka.host.tags("sonoma"), anka.host.config("sonoma")["hard_drives"][0]["file"])
+    again = pull(anka, tag="v1", fetch_only="true")
+    assert ("unchanged", 0) == (again.status, again.outputs["bytes-received"])
+    # the later pull downloads nothing, and takes what was changed only with a confirmation
+    assert 0 == pull(anka, tag="v1", confirm="yes").outputs["bytes-received"]
+
+
+def test_a_local_tag_is_checked_out_without_asking_a_registry(anka, standin, have):
+    have("v1")
+    change(standin)
+    with pytest.raises(ConfirmationError, match="what was changed in the VM sonoma since its tag v1"):
+        pull(offline(anka), local="true")
+    done = pull(offline(anka), local="true", confirm="yes")
+    assert ("v1", True, ()) == (done.outputs["tag"], done.outputs["already-here"], done.notes)
+    with pytest.raises(NotFoundError, match="no local tag 'base' in the VM sonoma"):
+        pull(offline(anka), local="true", tag="base")
+
+
 @pytest.mark.parametrize(
     ("inputs", "error", "said"),
     [
+        ({"fetch_only": "true", "shrink": "true"}, UsageError, "fetch-only does not go with shrink, local"),
+        ({"fetch_only": "true", "local": "true"}, UsageError, "fetch-only does not go with shrink, local"),
+        ({"local": "true", "make_room": "true"}, UsageError, "local downloads nothing"),
+        ({"local": "true", "version": "0"}, UsageError, "version 0 cannot be told without the registry"),
         ({"tag": ""}, UsageError, "tag: is given but empty"),
         ({"tag": "v7"}, NotFoundError, "no tag 'v7'"),
         ({"version": "7"}, NotFoundError, "no version '7'"),
