@@ -6,13 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, Deadline, ManualClock
+from anka_ci.clock import Cancelled, Deadline, ManualClock, SystemClock
 from anka_ci.errors import FellShortError, InterruptError
 from anka_ci.host import sudo, turns
 from anka_ci.process_table import Running
@@ -35,6 +36,13 @@ class EventfulClock(ManualClock):
         self.slept += 1
         if self.slept == 3:
             self._happens()
+
+
+class QuickClock(SystemClock):
+    """Lets the others work, and looks again soon."""
+
+    def sleep(self, seconds: float, cancelled: Cancelled | None = None) -> None:
+        super().sleep(0.0001, cancelled)
 
 
 @pytest.fixture
@@ -92,6 +100,36 @@ def test_what_only_reads_or_uses_a_vm_does_not_wait(foreign):
         host.vms()
         host.start("vm")
         assert [["list"], ["start", "vm"]] == foreign.calls
+
+
+def test_locks_leave_no_files_behind_and_a_killed_holder_is_no_obstacle(foreign, tmp_path):
+    locks = tmp_path / "cache" / "anka-ci" / "locks"
+    with busy(foreign):
+        (file,) = locks.iterdir()
+        assert 0o600 == file.stat().st_mode & 0o777
+    assert [] == list(locks.iterdir())
+    file.write_text('{"pid": 4711, "what": "the pull of a:v1"}')
+    foreign.doors().host.delete("vm")
+    assert [] == list(locks.iterdir())
+
+
+def test_only_one_of_many_has_the_turn(foreign):
+    inside, most, rounds = [0], [0], 40
+
+    def works() -> None:
+        for _ in range(rounds):
+            doors = Anka(Context(), clock=QuickClock())
+            with turns.turn(doors, [str(foreign.program)], os.environ, "work", agent=False):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=works) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert (0, 1) == (inside[0], most[0])
 
 
 def test_another_library_is_another_turn(foreign, monkeypatch):

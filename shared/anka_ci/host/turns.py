@@ -43,21 +43,77 @@ def turn(anka: Anka, command: Sequence[str], env: Mapping[str, str], what: str, 
     for. Raises ``FellShortError`` at the deadline, or after two hours without one; ``InterruptError`` when cancelled.
     """
     with contextlib.ExitStack() as held:
-        lock = _opened(_key(command, env), env)
-        if lock is None:
-            text = "no lock could be made in the cache folder or among the temporary files: not waiting for others"
+        try:
+            lock = Lock(_key(command, env), env)
+            held.callback(lock.release)
+            _wait(anka, what, lock.holder)
+            lock.sign(what)
+        except OSError as error:
+            text = f"no lock could be made in the cache folder ({error.strerror or error}): not waiting for others"
             anka.tell(Said(text=text, level="warning"))
-        else:
-            held.enter_context(lock)
-            _wait(anka, what, lambda: _holder(lock))
-            lock.truncate(0)
-            lock.seek(0)
-            lock.write(json.dumps({"pid": os.getpid(), "what": what}))
-            lock.flush()
         if agent:
             user = sudo.owner(command)
             _wait(anka, what, lambda: _agents(user))
         yield
+
+
+class Lock:
+    """A file in the cache folder, locked and signed by whose turn it is, which goes with the end of the turn.
+
+    What is raised for the file is ``OSError``. A holder that is killed loses the lock, and leaves the file behind.
+    """
+
+    def __init__(self, name: str, env: Mapping[str, str]) -> None:
+        place = cache.folder(env)
+        if place is None:
+            raise OSError("there is none that is this user's alone")
+        self._path = place / "locks" / name
+        self._held = False
+        self._file = self._open()
+
+    def _open(self) -> TextIO:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        return os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+
+    def holder(self) -> str:
+        """Who has the lock; empty when it is ours now."""
+        while True:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return self._signed()
+            if self._current():
+                return ""
+            self._file.close()  # it is that of a turn which has just ended
+            self._file = self._open()
+
+    def _current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _signed(self) -> str:
+        self._file.seek(0)
+        try:
+            found = json.loads(self._file.read(1000))
+            return f"another anka-ci on this host (process {found['pid']}: {found['what']})"
+        except (ValueError, KeyError, TypeError):  # it has just got it
+            return "another anka-ci on this host"
+
+    def sign(self, what: str) -> None:
+        """Say who has it, and for what; on a full disk those who wait are not told."""
+        self._held = True
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file.fileno(), 0)
+            os.pwrite(self._file.fileno(), json.dumps({"pid": os.getpid(), "what": what}).encode(), 0)
+
+    def release(self) -> None:
+        """Let the next one have its turn."""
+        if self._held:
+            with contextlib.suppress(OSError):  # what is left of it is no obstacle
+                self._path.unlink()
+        self._file.close()
 
 
 def transfers(running: Running) -> bool:
@@ -79,32 +135,6 @@ def _key(command: Sequence[str], env: Mapping[str, str]) -> str:
     program = memory.program(command, env.get("PATH"))
     facts = [sudo.owner(command), str(program or list(command)), [env.get(name, "") for name in CHOOSE]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-
-def _opened(key: str, env: Mapping[str, str]) -> TextIO | None:
-    place = cache.folder(env)
-    if place is None:
-        return None
-    try:
-        (place / "locks").mkdir(mode=0o700, exist_ok=True)
-        return os.fdopen(os.open(place / "locks" / key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
-    except OSError:
-        return None
-
-
-def _holder(lock: TextIO) -> str:
-    """Who has the lock; empty when it is ours now."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return ""
-    except BlockingIOError:
-        pass
-    lock.seek(0)
-    try:
-        found = json.loads(lock.read(1000))
-        return f"another anka-ci on this host (process {found['pid']}: {found['what']})"
-    except (ValueError, KeyError, TypeError):  # it has just got it
-        return "another anka-ci on this host"
 
 
 def _agents(user: int) -> str:

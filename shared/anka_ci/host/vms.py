@@ -45,7 +45,8 @@ class Vms(Asking):
     def layers(self, vm: str, tag: str | None = None) -> tuple[str, ...] | None:
         """The files of the disk layers of a VM, or of one of its local tags, newest first, as far as they are told.
 
-        Anka's command tells the newest only. None when it tells none; ``NotFoundError`` when there is no such VM.
+        Anka's command tells the newest only. None when it tells none, as of a tag that is not there; ``NotFoundError``
+        when no tag is named and there is no such VM.
         """
         if tag is not None:
             top = self.top(vm, tag)
