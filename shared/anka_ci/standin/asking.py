@@ -12,11 +12,14 @@ from anka_ci.standin.output import Failure
 
 
 def confirm(desk: Desk, question: str, *, yes: bool) -> None:
-    """Go on with ``yes``, or when a person at a terminal says so; ``Failure`` otherwise, and nothing is done."""
+    """Go on with ``yes``, or when a person at a terminal says so; ``Failure`` otherwise, and nothing is done.
+
+    ``question`` is without its mark; what Anka asks ends with ``[y/N]:``.
+    """
     if yes:
         return
     if desk.voice.machine or not sys.stdin.isatty():
-        raise Failure(question, hint="say so with --yes; nothing was changed")
+        raise Failure(f"{question}?", hint="say so with --yes; nothing was changed")
     sys.stderr.write(f"{question} [y/N]: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from anka_ci.errors import UsageError
 from anka_ci.standin import guests, hardware, tenants
+from anka_ci.standin.asking import confirm
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.output import Failure, Reply, table
 from anka_ci.standin.properties import everything
@@ -198,7 +199,7 @@ def delete(desk: Desk, words: list[str]) -> Reply:
     old = desk.voice.generation == 2
 
     def do(machine: Machine) -> None:
-        _confirmed(found, machine)
+        _confirmed(desk, found, machine)
         if found.flag("tag"):
             desk.library.drop_tag(machine, tagged(machine, found.values["tag"]), layers=not old)
         else:
@@ -213,14 +214,12 @@ def delete(desk: Desk, words: list[str]) -> Reply:
         with desk.library.locked(desk.cancelled):
             machine = desk.library.find(sought)
             stored = tagged(machine, tag)
-            _confirmed(found, machine)
+            _confirmed(desk, found, machine)
             desk.library.drop_tag(machine, stored, layers=not old)
         return Reply()
     _each(desk, found, do)
     return Reply()
 
 
-def _confirmed(found: Words, machine: Machine) -> None:
-    if not found.flag("yes"):
-        message = f"are you sure you want to delete vm {machine.id} {machine.name}?"
-        raise Failure(message, hint="say so with --yes; nothing was deleted")
+def _confirmed(desk: Desk, found: Words, machine: Machine) -> None:
+    confirm(desk, f"are you sure you want to delete vm {machine.id} {machine.name}", yes=found.flag("yes"))

@@ -108,13 +108,14 @@ def show(desk: Desk, words: list[str]) -> Reply:
         return Reply(body=body, text=person(seen))
     name, *keys = prop
     if name in PROPERTIES:
-        return _property(name, PROPERTIES[name](seen), keys)
+        return property_of(name, PROPERTIES[name](seen), keys)
     if keys or body.get(name) in (None, ""):
         raise Failure(f"{(keys or [name])[0]}: not found", NOT_FOUND)
     return Reply(body=body[name], text=str(body[name]))
 
 
-def _property(name: str, found: Any, keys: list[str]) -> Reply:
+def property_of(name: str, found: Any, keys: list[str]) -> Reply:
+    """A property that is more than one value, or with a key one of its values; ``Failure`` 3 where there is none."""
     if not keys:
         return Reply(body=found, text=property_text(name, found))
     (key,) = keys

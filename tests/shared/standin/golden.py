@@ -22,6 +22,7 @@ the library's folder, ``SCRATCH`` another folder, ids and MAC addresses are numb
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -147,8 +148,8 @@ class Stage:
         self._macs: dict[str, str] = {}
 
     def prepare(self, words: str) -> None:
-        """Run a command that only has to succeed."""
-        code, out, err = self.call(Row(place="given", words=words), "3")
+        """Run a command that only has to succeed; as JSON, because ``run`` for people becomes the guest's command."""
+        code, out, err = self.call(Row(place="given", words=f"-j {words}"), "3")
         assert 0 == code, (words, out, err)
 
     def call(self, row: Row, persona: str) -> tuple[int, str, str]:
@@ -210,5 +211,5 @@ def shown(code: int, out: str, err: str) -> str:
         elif len(body) == 1:
             lines += [f"{key}: |-", "  " + text]
         else:
-            lines.append(f"{key}: {text!r}")
+            lines.append(f"{key}: {json.dumps(text, ensure_ascii=False)}")
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
+from anka_ci.standin import registry
+from anka_ci.standin.words import CONNECTION
 from conftest import plain_env
 from shared.standin.golden import START, Minutes, Scene, Stage, scenes, shown
 
@@ -50,6 +54,31 @@ def test_every_row(
                 if found != (row.code, row.out, row.err):
                     wrong.append(f"{row.place}: anka {row.words} ({persona}) gave\n{shown(*found)}")
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_every_option_of_every_registry_command_has_a_row() -> None:
+    """A new option or spelling without a row fails here."""
+    seen: dict[str, set[str]] = {}
+    for row in (row for scene in TABLE for row in scene.rows):
+        words = [word.partition("=")[0] for word in shlex.split(row.words) if word not in ("-j", "--machine-readable")]
+        place = next((number for number, word in enumerate(words) if word in registry.COMMANDS), None)
+        if words[:1] == ["registry"]:
+            seen.setdefault("registry", set()).update(words[1:place])
+        if place is not None:
+            name = words[place] if words[0] == "registry" else f"top {words[0]}"
+            seen.setdefault(name, set()).update(words[place + 1 :])
+    wanted = {name: set(command.options) for name, command in registry.COMMANDS.items()}
+    wanted |= {f"top {name}": set(known) for name, known in registry.TOP.items()}
+    wanted["registry"] = {*CONNECTION, *registry.FLAGS}
+    clusters = {
+        name: {f"-{letter}" for word in found if re.fullmatch("-[a-z0-9]{2,}", word) for letter in word[1:]}
+        for name, found in seen.items()
+    }
+    lacking = {
+        name: sorted(known - seen.get(name, set()) - clusters.get(name, set())) for name, known in wanted.items()
+    }
+    assert [] == [f"{name} {word}" for name, words in lacking.items() for word in words]
+    assert set(wanted) <= set(seen)
 
 
 def test_what_is_machine_readable_is_one_line_without_an_end() -> None:

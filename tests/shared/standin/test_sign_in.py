@@ -65,6 +65,8 @@ def test_the_token_of_anka_ci_and_no_check_of_the_certificate(guarded: Server, a
     where = ["registry", "--remote", guarded.registry_url]
     assert ["sonoma"] == names(ask(*where, "--insecure", "list", ANKA_CI_TOKEN=TOKEN))
     assert ["sonoma"] == names(ask(*where, "list", ANKA_CI_TOKEN=TOKEN, ANKA_CI_CA=str(guarded.ca)))
+    assert {} == ask("config", "ca_bundle", str(guarded.ca))
+    assert ["sonoma"] == names(ask(*where, "list", ANKA_CI_TOKEN=TOKEN))
 
 
 @pytest.mark.parametrize(

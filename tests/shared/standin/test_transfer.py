@@ -192,7 +192,7 @@ def test_a_tag_that_would_break_things_is_refused(ask, tag):
 
 
 def test_reverting_asks_first(ask, url):
-    assert (1, "are you sure you want to revert sonoma? It loses base, v1") == ask(
+    assert (1, "are you sure you want to revert sonoma, which loses base, v1?") == ask(
         "registry", "revert", "--tag", "base", "sonoma"
     )
     assert ["base", "v1"] == tags(url)

@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, Command] = {
         do=remembered.list_repos, after="[NAME]", summary="The registries that are remembered", options=_DEFAULT
     ),
     "list": Command(do=reading.list_, after="[VM...]", summary="The templates in a registry", options={}),
-    "show": Command(do=reading.show, after="VM [PROPERTY]", summary="What a template is like", options=_SHOW),
+    "show": Command(do=reading.show, after="VM [PROPERTY [NAME]]", summary="What a template is like", options=_SHOW),
     "describe": Command(do=reading.describe, after="VM", summary="A template as the registry has it", options=_SELECT),
     "check-download-size": Command(
         do=reading.check_download_size, after="VM", summary="Bytes that a pull would fetch", options=_SELECT

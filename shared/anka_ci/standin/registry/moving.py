@@ -112,7 +112,7 @@ def revert(desk: Desk, words: Words) -> Reply:
     one = None if words.flag("all") else pulling.version(template, words.get("tag"), number)
     lost = template.versions or () if one is None else (one, *template.newer_than(one))
     names = ", ".join(each.tag for each in lost)
-    confirm(desk, f"are you sure you want to revert {template.name}? It loses {names}", yes=words.flag("yes"))
+    confirm(desk, f"are you sure you want to revert {template.name}, which loses {names}", yes=words.flag("yes"))
     if one is None:
         registry.delete(template)
     else:

@@ -12,11 +12,13 @@ from anka_ci.errors import UsageError
 from anka_ci.standin import pull as pulling
 from anka_ci.standin.connecting import opened
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.local import bytes_of
 from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, size, table
+from anka_ci.standin.properties import PROPERTIES, Seen, everything, moment, plain
+from anka_ci.standin.stored import Meta
+from anka_ci.standin.told import property_of
 from anka_ci.standin.words import Words, exactly
+from anka_ci.wire.manifest import Layer
 from anka_ci.wire.template import Template, Version
-from anka_ci.wire.values import emit_time
 
 
 def list_(desk: Desk, words: Words) -> Reply:
@@ -34,7 +36,7 @@ def list_(desk: Desk, words: Words) -> Reply:
     for each in templates:
         latest, first = _latest(each), each.versions[0].creation_date if each.versions else None
         row: dict[str, Any] = {"name": each.name, "uuid": each.id, "latest": latest, "version": latest}
-        rows.append(row | {"creation_date": moment(first), "size": each.size, "arch": each.arch})
+        rows.append(row | {"creation_date": moment(first or 0), "size": each.size, "arch": each.arch})
         machine = machines.get(each.id.lower())
         here = bool(each.versions) and pulling.here(desk.library, machine, each, each.newest)
         lines.append((f"{each.name} ({latest})", each.id, day(first), "available locally" if here else ""))
@@ -43,11 +45,6 @@ def list_(desk: Desk, words: Words) -> Reply:
 
 def _latest(template: Template) -> str:
     return template.newest.tag if template.versions else ""
-
-
-def moment(seconds: float | None) -> str:
-    """A time as Anka's JSON has it: ``2022-01-06T12:34:52Z``."""
-    return emit_time(int(seconds or 0)).replace(".000000", "")
 
 
 def describe(desk: Desk, words: Words) -> Reply:
@@ -85,19 +82,27 @@ def _tags(versions: tuple[Version, ...]) -> str:
 
 
 def show(desk: Desk, words: Words) -> Reply:
-    """A version, or one property of it; the tags of a template, newest first."""
-    sought, *prop = exactly(words, 1, 2, "anka registry show [--tag TAG] VM [PROPERTY]")
+    """A version: everything, one property, or one value of a property; the tags of a template, newest first."""
+    sought, *prop = exactly(words, 1, 3, "anka registry show [--tag TAG] VM [PROPERTY [NAME]]")
     anka = opened(desk, words)
     template = pulling.find(anka, sought, desk.arch)
     if prop and prop[0] in ("tag", "tags"):
         return _show_tags(template, latest=words.flag("latest"))
     found = pulling.version(template, words.get("tag"), chosen(words))
-    body = _shown(template, found, anka.registry.config(template, found))
+    seen = _seen(desk, template, found, anka.registry.config(template, found))
+    body = _shown(template, found, seen)
     if not prop:
-        return Reply(body=body, text=details({**body, "size": size(body["size"]), "image_size": size(body["size"])}))
-    if prop[0] not in body:
-        raise Failure(f"{prop[0]}: not found", NOT_FOUND)
-    return Reply(body=body[prop[0]], text=str(body[prop[0]]))
+        return Reply(body=body, text=details({key: plain(key, value) for key, value in body.items()}))
+    name, *keys = prop
+    if name in PROPERTIES and name not in ELSEWHERE:
+        return property_of(name, PROPERTIES[name](seen), keys)
+    if keys or body.get(name) in (None, ""):
+        raise Failure(f"{(keys or [name])[0]}: not found", NOT_FOUND)
+    return Reply(body=body[name], text=str(body[name]))
+
+
+ELSEWHERE = ("mount",)
+"""Properties that only a VM of a library has."""
 
 
 def _show_tags(template: Template, *, latest: bool) -> Reply:
@@ -110,23 +115,28 @@ def _show_tags(template: Template, *, latest: bool) -> Reply:
     return Reply(body=rows, text=_tags(template.versions or ()))
 
 
-def _shown(template: Template, version: Version, config: Mapping[str, Any]) -> dict[str, Any]:
-    cpu, ram = config.get("cpu"), str(config.get("ram", ""))
-    return {
-        "name": template.name,
-        "uuid": template.id,
-        "version": version.tag,
-        **({} if version.numbered is None else {"number": version.number}),
-        "creation_date": moment(version.creation_date),
-        "cpu_cores": cpu.get("cores", 0) if isinstance(cpu, dict) else 0,
-        "ram": ram,
-        "ram_size": bytes_of(ram),
-        "hard_drive": version.size or 0,
-        "image_size": version.size or 0,
-        "size": version.size or 0,
-        "description": version.description,
-        "arch": template.arch,
+def _seen(desk: Desk, template: Template, version: Version, config: Mapping[str, Any]) -> Seen:
+    """What the properties of a version are read from; of its layers only the newest one's name is known."""
+    layers = tuple(Layer(file=file, digest="", size=0) for file in version.images[:1])
+    return Seen(
+        id=template.id,
+        name=template.name,
+        tag=version.tag,
+        status="",
+        meta=Meta(layers=layers, created=float(version.creation_date or 0), description=version.description),
+        config=config,
+        bytes=version.size or 0,
+        old=desk.voice.generation == 2,
+    )
+
+
+def _shown(template: Template, version: Version, seen: Seen) -> dict[str, Any]:
+    """The keys of a local VM, but for those of one that runs, and what only the registry has."""
+    found = {
+        key: each for key, each in everything(seen).items() if key not in ("access_date", "status", "addons_version")
     }
+    number = {} if version.numbered is None else {"number": version.number}
+    return {**found, **number, "size": version.size or 0, "arch": template.arch}
 
 
 def check_download_size(desk: Desk, words: Words) -> Reply:
