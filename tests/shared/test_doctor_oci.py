@@ -25,6 +25,8 @@ def test_an_oci_registry(doctor, served):
     assert "hush-hush" not in json.dumps(found.document)
     assert "let in as" in examined({"ANKA_REGISTRY_USER": "me:secret"}, sign_in="basic").tell("sign-in", AREA)[1]
     assert "problem" == examined(gone="/v2/").tell("answer", AREA)[0]
+    found = examined({"ANKA_CI_ANKA": served.anka})
+    assert ("warning", True) == (found.tell("anka and OCI")[0], "3.8.5 speaks to no OCI registry" in found.out)
 
 
 def test_an_oci_registry_that_is_not_there(doctor):

@@ -128,6 +128,8 @@ def examine(options: argparse.Namespace, console: Console, clock: Clock) -> Exam
         if facts is not servers[0] and servers[0].what == CONTROLLER and facts.what != OCI:
             findings.append(of_server.same_templates(servers[0], facts))
     findings += of_host.findings(host)
+    if any(facts.what == OCI for facts in servers):
+        findings += of_oci.command(host.command.version)
     return Examined(context=context, servers=servers, host=host, findings=findings)
 
 

@@ -5,9 +5,26 @@ Facts in, findings out; asks nothing. What a user may do in which repository is 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from anka_ci.errors import NotAuthorisedError, UnreachableError
 from anka_ci.rules.diagnosis import Finding, Told, way
 from anka_ci.rules.diagnosis.facts import ServerFacts
+
+FIRST = (3, 9)
+"""The first release of Anka that speaks to OCI registries. Source: its page on them."""
+
+
+def command(version: Mapping[str, object]) -> list[Finding]:
+    """Whether this host's ``anka``, by what it tells of itself, can move anything to and from one."""
+    match = re.match(r"(\d+)\.(\d+)", str(version.get("version") or ""))
+    if match is None or (int(match.group(1)), int(match.group(2))) >= FIRST:
+        return []
+    told = Told("this host")
+    seen = f"anka {version['version']} speaks to no OCI registry, so size, pull and push cannot be used"
+    told.warning("anka and OCI", seen, "update Anka to 3.9 or newer (the stand-in: ANKA_STANDIN_GENERATION=3.9)")
+    return told.findings
 
 
 def findings(facts: ServerFacts) -> list[Finding]:
