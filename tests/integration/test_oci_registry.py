@@ -242,7 +242,7 @@ class Tokens(BaseHTTPRequestHandler):
         query = parse_qs(urlsplit(self.path).query)
         said = self.headers.get("Authorization", "")
         known = said == "Basic " + base64.b64encode(b"me:secret").decode()
-        type(self).asked.append((said, query.get("scope", [""])[0]))
+        type(self).asked.append((said, " ".join(query.get("scope", []))))
         if said and not known:
             return self.answer(401, {})
         access = []
@@ -397,3 +397,26 @@ def test_over_tls(run: Run, tmp_path: Path) -> None:
         failed = run("registry", "-r", secure, "-o2", "push", "-t", "v1", "sonoma", good=False)
         assert "it speaks no TLS there" in failed.stderr
     assert bundle(tmp_path / "host") == bundle(tmp_path / "two")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_clone_sends_only_what_is_its_own(
+    run: Run, tmp_path: Path, tokens: tuple[str, list[tuple[str, str]], Path], signed: bool
+) -> None:
+    """Every repository has blobs of its own there; what another one has is taken over from it."""
+    realm, asked, certificate = tokens
+    auth = f"auth: {{token: {{realm: '{realm}', service: here, issuer: tokens, rootcertbundle: {certificate}}}}}\n"
+    who = {"ANKA_REGISTRY_USER": "me:secret"} if signed else {}
+    make(run)
+    with docker_registry(tmp_path, auth if signed else "") as registry:
+        words = ("-j", "registry", "-r", registry.url, "-o2", "-p", "team/vms", "push")
+        run(*words, "-t", "v1", "sonoma", **who)
+        run("clone", "sonoma", "app")
+        run("run", "app", "sh", "-c", "echo app > own")
+        run("stop", "app")
+        pushed = json.loads(run(*words, "-t", "v1", "app", **who).stdout)["body"]
+        assert (True, True) == (pushed["bytes_sent"] < 100_000, pushed["bytes_shared"] > 4_000_000)
+        both = "repository:team/vms/app:pull,push repository:team/vms/sonoma:pull"
+        assert signed == (both in [" ".join(sorted(scope.split())) for _, scope in asked])
+        run("registry", "-r", registry.url, "-p", "team/vms", "pull", "app", home=str(tmp_path / "two"), **who)
+    assert "app\n" == run("run", "app", "cat", "own", home=str(tmp_path / "two")).stdout

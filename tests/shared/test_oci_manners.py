@@ -79,6 +79,16 @@ def test_no_chunk_is_smaller_than_the_registry_wants(embedded, layer):
     assert CHUNK + 5 == chunks.end(5, CHUNK + 5)
 
 
+def test_a_blob_is_taken_over_from_another_repository_where_that_may_be(embedded):
+    with front(embedded) as there:
+        oci = client(there)
+        digest = oci.put_content("team/first", b"of the first")
+        assert oci.mount("team/second", digest, "team/first")
+        assert not oci.mount("team/second", "sha256:" + "0" * 64, "team/first")
+    with front(embedded, sign_in="basic") as there:
+        assert not client(there).mount("team/third", digest, "team/first")
+
+
 def test_a_small_blob_in_two_steps(embedded):
     with front(embedded, two_steps=True) as there:
         oci = client(there)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
-from anka_ci.errors import NotFoundError, RefusedError, UnreachableError
+from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError, UnreachableError
 from anka_ci.oci.body import Moved, nobody
 from anka_ci.oci.connection import LARGEST, Connection
 from anka_ci.oci.download import Download
@@ -47,6 +47,7 @@ class Oci:
         self.foreign = foreign
         self._anka = anka
         self._connection = Connection.to(self.url, anka, foreign=foreign)
+        self._mounting: Connection | None = None
         self._paths = Paths(self._connection.prefix)
         self._accepted = f"{MANIFEST_TYPE}, {DOCKER_TYPE}" if foreign else MANIFEST_TYPE
         self._chunks: Chunks = anka.signers.once(("chunks", self.url), Chunks)
@@ -151,6 +152,20 @@ class Oci:
             if there is not self._connection:
                 raise UnreachableError(f"{self.url} has its list of {key} go on elsewhere", url=self.url)
         return found
+
+    def mount(self, repository: str, digest: str, source: str) -> bool:
+        """Have the registry take a blob over from its repository ``source``; whether it did. No byte is moved.
+
+        It need not know how, and we need not be allowed to read there: then the blob has to be pushed.
+        """
+        if self._mounting is None:  # signed in apart: what it asks for the one must not stand in the way of the other
+            self._mounting = Connection.to(self.url, self._anka, foreign=self.foreign, apart="mount")
+        path = f"{self._paths.uploads(repository)}?mount={quote(digest)}&from={quote(source, safe='')}"
+        try:
+            reply = self._mounting.call("POST", path, headers={"Content-Length": "0"}, known=(201, 202, 400, 404))
+        except NotAuthorisedError:
+            return False
+        return reply.status == 201
 
     def push(self, repository: str, digest: str, file: Path, ticket: Path, moved: Moved = nobody) -> int:
         """Store a file as a blob, unless it is there; the bytes sent by this call.

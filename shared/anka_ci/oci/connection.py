@@ -62,15 +62,19 @@ class Connection:
         self._others: dict[str, Connection] = {}
 
     @classmethod
-    def to(cls, url: str, anka: Anka, *, foreign: bool) -> Connection:
-        """The connection to a registry, signed in as an Anka registry or, ``foreign``, as an OCI registry wants it."""
+    def to(cls, url: str, anka: Anka, *, foreign: bool, apart: str = "") -> Connection:
+        """A connection to a registry, signed in as an Anka registry or, ``foreign``, as an OCI registry wants it.
+
+        All of them share one sign-in, but for those that are for something ``apart``.
+        """
         url = url.rstrip("/")
         if not foreign:
             asking = transport.Transport(url, anka, what=REGISTRY).ask
             return cls(url, anka, OfAnka(transport.signer(url, anka, REGISTRY), asking))
         found, config = anka.context.of(REGISTRY), anka.context.docker_config
         file = Path(config) if config else None
-        return cls(url, anka, anka.signers.once(("oci", url, found), lambda: OfRegistry(url, found, file, anka.clock)))
+        key = ("oci", url, found, apart)
+        return cls(url, anka, anka.signers.once(key, lambda: OfRegistry(url, found, file, anka.clock)))
 
     @property
     def prefix(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import RefusedError
+from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.oci import Oci
 from anka_ci.oci.lanes import LANES, side_by_side
 from anka_ci.standin import guests
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from anka_ci.clock import Cancelled
 
 LATEST = "latest"
+MOST_ASKED = 2
+"""Repositories of which a layer is asked before it is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +195,16 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     total = sum(layer.size for layer in layers)
     meter = Meter(voice, total, "Uploading")
 
+    others = _elsewhere(library, anka, place) if place.oci.foreign else {}
+
     def one(oci: Oci, layer: Layer) -> tuple[int, int]:
         file = library.image(layer)
         if not file.exists() or file.stat().st_size != layer.size:
             raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
         if oci.blob_size(place.repository, layer.digest) is not None:
+            meter.moved(layer.size)
+            return 0, layer.size
+        if any(oci.mount(place.repository, layer.digest, other) for other in others.get(layer.file, ())):
             meter.moved(layer.size)
             return 0, layer.size
         ticket = library.images / f".{layer.file}.upload"
@@ -206,6 +213,24 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     found = side_by_side(place.oci, anka, layers, one, place.lanes)
     meter.end()
     return sum(sent for sent, _ in found), sum(shared for _, shared in found)
+
+
+def _elsewhere(library: Library, anka: Anka, place: Place) -> dict[str, list[str]]:
+    """By layer file, in which other repositories an OCI registry may have it: those of the VMs that share it.
+
+    Every repository has its own blobs there, so that a clone's push would send all of its layers once more.
+    """
+    found: dict[str, list[str]] = {}
+    for machine in library.machines():
+        try:
+            home = anka.registry.repository(machine.name)
+            files = {file for tag in machine.tags() if tag.meta.manifest for file in tag.meta.files}
+        except AnkaCiError:  # a VM that is damaged, or whose name is no repository's
+            continue
+        if home != place.repository:
+            for file in files:
+                found.setdefault(file, []).append(home)
+    return {file: homes[:MOST_ASKED] for file, homes in found.items()}
 
 
 def _tag(library: Library, subject: Subject, asked: Push, digest: str) -> None:
