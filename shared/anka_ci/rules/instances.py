@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from anka_ci.errors import AnkaCiError, FellShortError, InterruptError, NotFoundError, UnreachableError, UsageError
+from anka_ci.errors import (
+    AnkaCiError,
+    FellShortError,
+    InterruptError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 from anka_ci.result import Progress, Said
 from anka_ci.rules import selection, watch
 from anka_ci.wire.instance import PULLING, SSH, TERMINATED, Instance, ScriptResult
@@ -20,7 +28,7 @@ from anka_ci.wire.node import DRAINING, Node
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
     from anka_ci.wire.start import Start
-    from anka_ci.wire.template import Template
+    from anka_ci.wire.template import Template, Version
 
 ENDING = 600.0
 """Seconds that instances get to end. Anka takes about a minute for one that had no node; it documents no limit."""
@@ -63,6 +71,15 @@ def cannot_start(node: Node, template: Template) -> str:
     if node.state.lower() == DRAINING.lower():
         return "the node is drained: it starts nothing until `undrain`"
     return selection.out_of_reach(node)
+
+
+def check_startable(nodes: Sequence[Node], template: Template, version: Version) -> None:
+    """``RefusedError`` when none of these nodes can start a template, with each one's reason."""
+    unable = {node.name: why for node in nodes if (why := cannot_start(node, template))}
+    if len(unable) == len(nodes):
+        listed = "; ".join(f"{node}: {why}" for node, why in list(unable.items())[:20])
+        what = f"{template.name}:{version.tag}"
+        raise RefusedError(f"no node that may can start {what}: {listed}", hint="choose others, or put them right")
 
 
 def script(text: str | None, file: str | None) -> str:
@@ -184,6 +201,22 @@ def address(instance: Instance, node: Node | None) -> tuple[str, int | None]:
     rules = vm.port_forwarding if vm else ()
     port = next((rule.host_port for rule in rules if rule.guest_port == SSH and rule.protocol == "tcp"), None)
     return host, port
+
+
+def facts(anka: Anka, instance: Instance) -> dict[str, object]:
+    """What a started instance tells, as the outputs of a step; what it does not tell is left out."""
+    node = next((each for each in anka.controller.nodes() if each.id == instance.node_id), None)
+    host, port = address(instance, node)
+    told = {
+        "state": instance.state,
+        "name": instance.name,
+        "node": node.name if node else instance.node_id,
+        "host": host,
+        "ssh-port": port,
+        "ip": instance.vm.ip if instance.vm else "",
+        "script-output": instance.startup_script.stdout if instance.startup_script else "",
+    }
+    return {key: value for key, value in told.items() if value not in (None, "")}
 
 
 def end_now(anka: Anka, instance_id: str) -> str:

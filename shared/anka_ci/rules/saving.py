@@ -12,6 +12,7 @@ from anka_ci.result import Said
 from anka_ci.rules import instances, watch
 from anka_ci.wire.image import FAILED, ImageRequest
 from anka_ci.wire.instance import STARTED, Instance
+from anka_ci.wire.values import check_name
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -40,6 +41,17 @@ def check_absent(template: Template, tag: str) -> None:
             f"the tag exists: {template.name}:{tag} (version {there.number})",
             hint="choose another tag; a saved instance never replaces one",
         )
+
+
+def check_new(anka: Anka, name: str) -> str:
+    """The name, if a new template may have it: ``UsageError`` for one that none can have, ``RefusedError`` for one that
+    the registry has."""
+    check_name(name)
+    same = [each.id for each in anka.registry.stack("save an image").templates() if each.name == name]
+    if same:
+        hint = f"add a tag to it with template: {same[0]}, or choose another name"
+        raise RefusedError(f"the registry has a template named {name}", hint=hint)
+    return name
 
 
 def begin(anka: Anka, wanted: Save) -> str:

@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError, RefusedError
+from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.rules import instances, saving, selection
 from anka_ci.steps import Runs
 from anka_ci.wire.start import Save
-from anka_ci.wire.values import check_name
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -77,11 +76,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     saving.check_running(instance)
     expects: dict[str, object] = {"outcome": "saved", "tag": inputs.tag}
     if inputs.new_template is not None:
-        name, text = check_name(inputs.new_template), "a new template"
-        same = [each.id for each in anka.registry.stack("save an image").templates() if each.name == name]
-        if same:
-            hint = f"add a tag to it with template: {same[0]}, or choose another name"
-            raise RefusedError(f"the registry has a template named {name}", hint=hint)
+        name, text = saving.check_new(anka, inputs.new_template), "a new template"
         expects |= {"template": name, "version": 0}
     else:
         sought = inputs.template

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError, RefusedError
+from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
 from anka_ci.rules import instances, lease, selection
@@ -25,7 +25,6 @@ from anka_ci.wire.start import Start
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
-    from anka_ci.wire.instance import Instance
 
 RUNS = Runs.ANYWHERE
 READS = False
@@ -87,14 +86,11 @@ class Outputs:
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     template = anka.registry.stack("start an instance").template(inputs.template)
     version = template.pick(inputs.tag)
-    name = f"{template.name}:{version.tag}"
     group = anka.controller.group(inputs.group) if inputs.group else None
     names = (inputs.node,) if inputs.node else None
     nodes = selection.choose(anka, group=group.id if group else None, names=names)
-    unable = {node.name: why for node in nodes if (why := instances.cannot_start(node, template))}
-    if len(unable) == len(nodes) and not (group and group.fallback_group_id):
-        listed = "; ".join(f"{node}: {why}" for node, why in list(unable.items())[:20])
-        raise RefusedError(f"no node that may can start {name}: {listed}", hint="choose others, or put them right")
+    if not (group and group.fallback_group_id):  # otherwise other nodes help out
+        instances.check_startable(nodes, template, version)
     script = instances.script(inputs.script, inputs.script_file)
     with_ = {
         "name": inputs.name or "",
@@ -111,7 +107,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "on-failure": inputs.on_failure,
     }
     where = f"on {nodes[0].name}" if inputs.node else f"in {group.name}" if group else "on any node"
-    text = f"start {name} {where} for {inputs.owner}, for {show_duration(inputs.lease)} at most"
+    text = f"start {template.name}:{version.tag} {where} for {inputs.owner}, for {show_duration(inputs.lease)} at most"
     expects: dict[str, object] = {"id": template.id, "template": template.name, "tag": version.tag}
     expects |= {"version": version.number, "state": STARTED} | ({"name": inputs.name} if inputs.name else {})
     action = Action(verb="start", text=text + (", and run a script in it" if script else ""), with_=with_)
@@ -126,7 +122,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_), keep=keep)
     try:
         found = instances.await_started(anka, id_, stall=max(QUIET, float(str(with_["lease"]))))
-        return build(Outputs, known | _told(found, anka))
+        return build(Outputs, known | instances.facts(anka, found))
     except AnkaCiError as error:
         said = f"{id_} is kept" if keep else instances.end_now(anka, id_)
         error.message += f"; {said}"
@@ -151,19 +147,3 @@ def _wanted(known: Mapping[str, Any], with_: Mapping[str, Any]) -> Start:
         vcpu=with_["vcpu"],
         vram=with_["vram"],
     )
-
-
-def _told(found: Instance, anka: Anka) -> dict[str, object]:
-    """What a started instance tells, without what it does not."""
-    node = next((each for each in anka.controller.nodes() if each.id == found.node_id), None)
-    host, port = instances.address(found, node)
-    told = {
-        "state": found.state,
-        "name": found.name,
-        "node": node.name if node else found.node_id,
-        "host": host,
-        "ssh-port": port,
-        "ip": found.vm.ip if found.vm else "",
-        "script-output": found.startup_script.stdout if found.startup_script else "",
-    }
-    return {key: value for key, value in told.items() if value not in (None, "")}
