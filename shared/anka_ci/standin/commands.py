@@ -131,8 +131,8 @@ COMMANDS: Mapping[str, Command] = {
         summary="Show the licence; a stand-in needs none",
         subs=("show", "activate", "validate", "remove", "accept-eula"),
     ),
-    "export": Command(room="archive", do="export", after="VM FILE", summary="Write a VM or a tag into an archive"),
-    "import": Command(room="archive", do="import_", after="[FILE]", summary="Read a VM or a tag from an archive"),
+    "export": Command(room="exporting", do="export", after="VM FILE", summary="Write a VM or a tag into an archive"),
+    "import": Command(room="importing", do="import_", after="[FILE]", summary="Read a VM or a tag from an archive"),
     "version": Command(room="local", do="version", after="", summary="Show the release that is played", hidden=True),
 }
 

@@ -1,46 +1,29 @@
 """``cp``: files between this machine and a guest's folder, with the options of Anka's ``cp``, which are BSD's.
 
-Runs no program. A file appears whole under its name; nothing is written through a link that is found in its place, nor
-through one that leads out of the guest's folder. The temporary folder of a guest is this machine's, because that is
-what the guest's commands see; any other absolute path is below the guest's folder.
+Runs no program. A file appears whole under its name; nothing is written through a link that is found in its place.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import posixpath
 import stat
 import sys
-import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from anka_ci.errors import UsageError
-from anka_ci.standin import guests, mounts
+from anka_ci.standin import guests, places
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply
-from anka_ci.standin.stored import Machine
+from anka_ci.standin.output import Failure, Reply
+from anka_ci.standin.places import Place
 
 OPTIONS = {
     "cp": {f"-{letter}": (letter, False) for letter in "RLHPfnpavrX"},
 }
 USAGE = "anka cp [-RLHPfnpav] VM:[PATH] PATH, or anka cp [-RLHPfnpav] PATH… VM:[PATH]"
-HOME = "/Users/anka"
-"""The home folder in a real guest; here the guest's folder is its home."""
 BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """One end of a copy: ``inside`` is the VM whose guest it is in; ``contents``: what is in the folder, not it."""
-
-    path: Path
-    said: str
-    inside: Machine | None = None
-    contents: bool = False
-    make: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +53,20 @@ def cp(desk: Desk, words: list[str]) -> Reply:
     if len(named) < 2:
         raise UsageError(f"usage: {USAGE}")
     *sources, target = named
-    machines = {word: found for word in named if (found := _guest(desk, word)) is not None}
+    machines = {word: found for word in named if (found := places.guest(desk, word)) is not None}
     if not machines or (target in machines and any(word in machines for word in sources)):
         raise UsageError("one side has to be in a guest, the other on this machine", hint=f"usage: {USAGE}")
     with desk.library.locked(desk.cancelled):
         for machine, _ in machines.values():
             if machine.meta.status != "running":
                 guests.start(desk.library, machine, desk.environment)
-    to = _place(target, machines.get(target), writing=True)
+    to = places.place(target, machines.get(target), writing=True)
     work = Work(how=How.read(letters), verbose="v" in letters)
     for word in sources:
-        work.copy(_place(word, machines.get(word), writing=False), to, several=len(sources) > 1)
+        work.copy(places.place(word, machines.get(word), writing=False), to, several=len(sources) > 1)
     if work.problems:
         raise Failure("; ".join(work.problems))
-    note = _note(to)
+    note = places.note(to)
     if note and not desk.voice.machine:
         print(f"anka: {note}", file=sys.stderr)
     return Reply(body={}, message=note, text="\n".join(work.told))
@@ -107,63 +90,6 @@ def _split(words: list[str]) -> tuple[set[str], list[str]]:
         else:
             named.append(word)
     return letters, named
-
-
-def _guest(desk: Desk, word: str) -> tuple[Machine, str] | None:
-    """The VM that a word names before a colon, and the path behind it; None for a path of this machine."""
-    if word.startswith(("/", "./", "../", ":")) or ":" not in word:
-        return None
-    for place in (place for place, letter in enumerate(word) if letter == ":"):
-        machine = desk.library.seek(word[:place])
-        if machine is not None:
-            return machine, word[place + 1 :]
-    if Path(word).exists():
-        return None
-    raise Failure(
-        f"{word.partition(':')[0]}: not found", NOT_FOUND, hint=f"if it is a file of this machine, write ./{word}"
-    )
-
-
-def _place(word: str, found: tuple[Machine, str] | None, *, writing: bool) -> Place:
-    below = word if found is None else found[1]
-    contents = below.endswith(("/", "/.")) or below in (".", "")
-    if found is None:
-        return Place(path=Path(below).absolute(), said=word, contents=contents)
-    machine = found[0]
-    path = _inside(machine, below, writing=writing)
-    return Place(path=path, said=word, inside=machine, contents=contents, make=writing and below.startswith("/"))
-
-
-def _inside(machine: Machine, below: str, *, writing: bool) -> Path:
-    """Where a guest's path is on this machine."""
-    guest = machine.guest
-    if below.startswith("/"):
-        whole = posixpath.normpath(below)
-        shared = ("/tmp", "/private/tmp", "/var/tmp", tempfile.gettempdir(), str(guest))
-        if any(whole == each or whole.startswith(each + "/") for each in shared):
-            return Path(whole)
-        if whole == HOME or whole.startswith(HOME + "/"):
-            whole = whole[len(HOME) :]
-        found = guest / whole.lstrip("/")
-        if not writing and not os.path.lexists(found) and os.path.lexists(whole):
-            return Path(whole)  # a guest's commands see this machine's files
-    else:
-        found = guest / posixpath.normpath("/" + below).lstrip("/")
-    allowed = [guest.resolve(), *(Path(each["host_path"]).resolve() for each in mounts.read(machine))]
-    real = (found if found.is_dir() else found.parent).resolve()
-    if not any(real == each or each in real.parents for each in allowed):
-        raise Failure(f"{machine.name}:{below}: a link leads out of the guest, to {real}")
-    return found
-
-
-def _note(to: Place) -> str:
-    """What differs from a real guest, where it matters to who copies."""
-    if to.inside is None or not to.make:
-        return ""
-    path, guest = str(to.path), str(to.inside.guest)
-    if to.said.partition(":")[2].startswith(guest) or not path.startswith(guest + "/") or HOME in to.said:
-        return ""
-    return f"{to.said}: the guest's commands find this as {path}"
 
 
 class Work:

@@ -60,6 +60,7 @@ def _sound(library: Library, machine: Machine) -> None:
             digest = ""
         if digest != layer.digest:
             if digest:
+                os.utime(file)  # it is kept for a day, as what was not finished is
                 file.replace(file.with_name(f".{file.name}.damaged"))
             machine.save(replace(machine.meta, status="failed"))
             how = "damaged" if digest else "gone"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from anka_ci.errors import UsageError
-from anka_ci.standin import guests, hardware, tenants
+from anka_ci.standin import guests, hardware, mounts, tenants
 from anka_ci.standin.asking import confirm
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.output import Failure, Reply, table
@@ -139,13 +140,16 @@ def _each(desk: Desk, found: Words, do: Callable[[Machine], None], running: bool
 
 def start(desk: Desk, words: list[str]) -> Reply:
     """Start VMs; 2.x answers as ``show`` does."""
+    found = parse(words, OPTIONS["start"])
+    shared = [mounts.split(spec, Path.cwd()) for spec in found.all.get("mount", ())]
 
     def do(machine: Machine) -> None:
         if machine.meta.status == "running":
             raise Failure(f"{machine.name}: failed to start: already running")
         guests.start(desk.library, machine, desk.environment)
+        mounts.add(machine, shared)
 
-    machines = _each(desk, parse(words, OPTIONS["start"]), do)
+    machines = _each(desk, found, do)
     if desk.voice.generation == 2 and machines:
         return Reply(body=everything(see(desk, machines[-1], machines[-1])), text="")
     return Reply()

@@ -43,6 +43,9 @@ def test_mounts_of_the_configuration_come_at_every_start(ask, say, tmp_path):
         ask("start", "vm")
         assert ["code"] == [each["guest_folder_name"] for each in ask("mount", "vm")]
         ask("stop", "vm")
+    ask("start", "--mount", f"{shared}:more", "vm")
+    assert ["code", "more"] == [each["guest_folder_name"] for each in ask("mount", "vm")]
+    ask("stop", "vm")
     shared.rmdir()
     code, said = ask("start", "vm")
     assert (1, f"vm: failed to start: {shared} is to be mounted, and there is no such folder") == (code, said)
