@@ -44,7 +44,7 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Printed:
-    """A line that a ``run`` step of a pipeline file printed; ``stream`` is stdout or stderr."""
+    """A line that a ``run`` step of a pipeline file, or what runs in a VM, printed; ``stream`` is stdout or stderr."""
 
     text: str
     stream: str

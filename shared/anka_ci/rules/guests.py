@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError, RefusedError, UsageError
 from anka_ci.plan import Loss
 from anka_ci.result import Printed
-from anka_ci.rules import checkout, instances
+from anka_ci.rules import checkout, instances, removal
 from anka_ci.rules.lineage import Content
 from anka_ci.secret import Redactor, Secret
 
@@ -77,11 +77,12 @@ def values(plain: Mapping[str, Any], secret: Mapping[str, Any]) -> dict[str, str
                 raise ValueError(f"{key}: {name!r} is no name of a variable")
             if name in found:
                 raise ValueError(f"{name} is given in both env and secret-env")
-            if not isinstance(value, str):
+            if not isinstance(value, (str, int)):  # 13.10 is the number 13.1
                 raise ValueError(f"{key}: {name} wants text; put it in quotes")
-            if re.search(r"[\0\r\n]", value):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            if re.search(r"[\0\r\n]", text):
                 raise ValueError(f"{key}: {name} holds a line break, which does not reach a guest; encode it as base64")
-            found[name] = value if key == "env" else Secret(value)
+            found[name] = text if key == "env" else Secret(text)
     return found
 
 
@@ -111,7 +112,11 @@ def fallback(anka: Anka, vm: Vm, wanted: str) -> Fallback:
     if not vm.tag:
         note = f"{vm.name} has no tag to be set back to: after a failure it is stopped and holds what was done"
         return Fallback(stop=True, notes=(note,))
-    kept = checkout.tagged(anka, vm, Content.of_config(anka.host.config(vm.id)))
+    content = Content.of_config(anka.host.config(vm.id))
+    kept = checkout.tagged(anka, vm, content)
+    if content.state and not kept:  # what state a local tag has is not told, so it is up to the registry
+        home, _ = removal.known(anka, vm)
+        kept = any(content.same(Content.of_version(each)) for each in home.versions or () if each.tag == vm.tag)
     text = f"if the run fails, what was changed in the VM {vm.name} since its tag {vm.tag}"
     return Fallback(stop=True, tag=vm.tag, loses=() if kept else (Loss(text=text, little=True),))
 

@@ -5,11 +5,13 @@ Decides, and carries out what was decided; reads no address of anybody else's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.plan import Action
+from anka_ci.wire.address import Address
 from anka_ci.wire.values import check_name
 
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ def adding(known: Sequence[Remote], name: str, url: str, *, force: bool) -> list
 
     Anka makes what was added last the default.
     """
-    there = next((each for each in known if each.name == check_name(name)), None)
+    there, place = next((each for each in known if each.name == check_name(name)), None), _place(url)
     if there is None:
         with_ = {"name": name, "url": url, "force": force}
         return [Action(verb="add", text=f"add the registry {name} ({url}), the default from then on", with_=with_)]
-    if there.url.rstrip("/") != url.rstrip("/"):
+    if there.url.rstrip("/") != place:
         hint = f"choose another name, or forget it first: use-registry --action forget --name {name}"
         raise RefusedError(f"the anka command knows {name} as {there.url}, not as {url}", hint=hint)
     return choosing(known, name)
@@ -73,6 +75,17 @@ def carry_out(anka: Anka, action: Action) -> None:
         host.choose_remote(name)
     else:
         host.forget_remote(name)
+
+
+def _place(url: str) -> str:
+    """Where a registry answers, as ``anka`` tells it again; ``UsageError`` for what is no address."""
+    try:
+        address = Address.read(url)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if address is None and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise UsageError(f"the registry URL {url!r} is none", hint="write it like http://anka.internal:8089")
+    return (address.url if address else url).rstrip("/")
 
 
 def _known(known: Sequence[Remote], name: str) -> Remote:

@@ -28,28 +28,7 @@ class Removal:
     notes: tuple[str, ...]
 
 
-def of_vm(anka: Anka, vm: Vm) -> Removal:
-    """A VM with all its local tags; ``RefusedError`` while it runs."""
-    check_stopped(vm, f"delete {vm.name}")
-    template, trouble = _known(anka, vm)
-    tags = tuple(anka.host.tags(vm.id))
-    losses, notes = checkout.local_losses(anka, vm, template, None, going=tags)
-    return Removal(tags=tags, loses=_explained(losses, trouble), notes=tuple(notes))
-
-
-def of_tag(anka: Anka, vm: Vm, tag: str) -> Removal:
-    """One local tag; the VM stays what it is now. ``NotFoundError`` when it has no such tag."""
-    tags = anka.host.tags(vm.id)
-    if tag not in tags:
-        raise NotFoundError("local tag", tag, where=f"the VM {vm.name}", known=tags)
-    template, trouble = _known(anka, vm)
-    losses, notes = checkout.tag_losses(anka, vm, template, (tag,))
-    if vm.tag == tag:
-        notes.append(f"the VM {vm.name} stays as it is, without a tag")
-    return Removal(tags=(tag,), loses=_explained(losses, trouble), notes=tuple(notes))
-
-
-def _known(anka: Anka, vm: Vm) -> tuple[Template, str]:
+def known(anka: Anka, vm: Vm) -> tuple[Template, str]:
     """The template of a VM as the registry has it, without versions when it has none; and why it cannot be asked."""
     nothing = Template(id=vm.id, name=vm.name, versions=())
     try:
@@ -57,6 +36,32 @@ def _known(anka: Anka, vm: Vm) -> tuple[Template, str]:
     except (UnreachableError, NotAuthorisedError, UsageError) as error:  # the last: the context names none
         return nothing, error.message
     return (home if home is not None and home.id.lower() == vm.id.lower() else nothing), ""
+
+
+def of_vm(anka: Anka, vm: Vm) -> Removal:
+    """A VM with all its local tags; ``RefusedError`` while it runs."""
+    check_stopped(vm, f"delete {vm.name}")
+    template, trouble = known(anka, vm)
+    tags = tuple(anka.host.tags(vm.id))
+    losses, notes = checkout.local_losses(anka, vm, template, None, going=tags)
+    return Removal(tags=tags, loses=_explained(losses, trouble), notes=tuple(notes))
+
+
+def of_tag(anka: Anka, vm: Vm, tag: str) -> Removal:
+    """One local tag; the VM stays what it is now. ``NotFoundError`` when it has no such tag.
+
+    ``RefusedError`` while the VM runs from that tag.
+    """
+    tags = anka.host.tags(vm.id)
+    if tag not in tags:
+        raise NotFoundError("local tag", tag, where=f"the VM {vm.name}", known=tags)
+    if vm.tag == tag:
+        check_stopped(vm, f"delete {vm.name}:{tag}")
+    template, trouble = known(anka, vm)
+    losses, notes = checkout.tag_losses(anka, vm, template, (tag,))
+    if vm.tag == tag:
+        notes.append(f"the VM {vm.name} stays as it is, without a tag")
+    return Removal(tags=(tag,), loses=_explained(losses, trouble), notes=tuple(notes))
 
 
 def _explained(losses: list[Loss], trouble: str) -> tuple[Loss, ...]:

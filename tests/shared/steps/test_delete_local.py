@@ -42,11 +42,13 @@ def test_what_no_registry_has_goes_only_with_a_confirmation(vmhost):
 
 
 def test_a_missing_or_running_vm(vmhost):
-    vmhost.make("busy")
+    vmhost.make("busy", "v0")
     anka = vmhost.doors()
     vmhost.ask("start", "busy")
     with pytest.raises(RefusedError, match=r"delete busy: the VM busy .* is running"):
         delete(anka, vm="busy")
+    with pytest.raises(RefusedError, match=r"delete busy:v0: the VM busy .* is running"):
+        delete(anka, vm="busy", tag="v0")
     with pytest.raises(NotFoundError, match="no local tag 'v1' in the VM busy"):
         delete(anka, vm="busy", tag="v1")
     done = delete(anka, vm="nobody", if_missing="skip")

@@ -70,7 +70,8 @@ def test_a_failure_sets_the_vm_back_to_its_tag_and_tells_status_and_last_lines(v
         ({"script": " \n"}, UsageError, "given but empty"),
         ({"script_file": "/nowhere/x.sh"}, UsageError, "the script /nowhere/x.sh cannot be read"),
         ({"command": "a", "env": {"1A": "x"}}, UsageError, "env: '1A' is no name of a variable"),
-        ({"command": "a", "env": {"A": 5}}, UsageError, "env: A wants text"),
+        ({"command": "a", "env": {"A": 13.1}}, UsageError, "env: A wants text"),
+        ({"command": "a", "env": {"A": ["x"]}}, UsageError, "env: A wants text"),
         ({"command": "a", "env": "A=1", "secret_env": "A=2"}, UsageError, "A is given in both"),
         ({"command": "a", "secret_env": {"A": "x\nyz"}}, UsageError, "secret-env: A holds a line break"),
         ({"command": "a", "vm": "nobody"}, NotFoundError, "no VM 'nobody'"),
@@ -96,6 +97,12 @@ def test_what_a_failed_run_leads_to():
 
 def guests_vm(**more):
     return dataclasses.replace(Vm(id="u", name="n", status="stopped"), **more)
+
+
+def test_values_of_variables():
+    assert {"A": "true", "B": "5", "C": ""} == guests.values({"A": True, "B": 5, "C": ""}, {})
+    found = guests.values({}, {"A": "x"})
+    assert ("{'A': ***}", "x") == (str(found), found["A"].reveal())
 
 
 def test_of_much_output_the_end_is_kept():

@@ -90,6 +90,11 @@ def test_what_is_decided_without_asking_anybody():
     assert "make b (http://b:8089) the default registry in place of a" == remotes.choosing([A, B], "b")[0].text
     assert [] == remotes.adding([A], "a", "http://a:8089/", force=False)
     assert ["set"] == [action.verb for action in remotes.adding([A, B], "b", "http://b:8089", force=False)]
+    oci = Remote(name="o", url="http://o:5000", default=True)
+    assert [] == remotes.adding([oci], "o", "oci+http://o:5000/prefix", force=False)
+    for url, said in (("--force", "the registry URL '--force' is none"), ("oci://a@b", "holds no user")):
+        with pytest.raises(UsageError, match=said):
+            remotes.adding([A], "x", url, force=False)
     assert ["forget", "set"] == [action.verb for action in remotes.forgetting([A, B], "a", "b")]
     with pytest.raises(UsageError, match="cannot be the default once it is forgotten"):
         remotes.forgetting([A, B], "a", "a")
