@@ -76,10 +76,12 @@ def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: 
     vms = Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib")
     images = Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib")
     config = Kept(place / "config.json")
-    unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or config.read().get("allow_nonunique_names")
+    kept = config.read()
+    unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or kept.get("allow_nonunique_names")
+    registries = environment.get("ANKA_REGISTRY_REMOTES_FILE_PATH") or kept.get("registry_remotes_file_path")
     return Desk(
         library=Library(vms, images, clock, named_by_id=voice.generation == 2, unique_names=unique not in ("1", 1)),
-        remotes=Remotes(Path(environment.get("ANKA_REGISTRY_REMOTES_FILE_PATH") or place / "registries.json")),
+        remotes=Remotes(Path(registries or place / "registries.json")),
         config=config,
         home=place,
         environment=environment,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from anka_ci.errors import UsageError
 from anka_ci.standin.files import put
 from anka_ci.standin.output import NO_REGISTRY, Failure
+from anka_ci.wire.values import check_name
 
 KEPT = ("cacert", "cert", "key", "insecure", "api_key_id", "api_key", "oci_version", "prefix", "user")
 """Connection options that ``registry add`` remembers; ``user`` with its password, as Anka does since 3.9."""
@@ -75,6 +76,7 @@ class Remotes:
 
     def add(self, name: str, url: str, options: Mapping[str, str]) -> None:
         """Remember a registry in place of one of that name; the last one added is the default."""
+        check_name(name)
         kept = {key: options[key] for key in KEPT if key in options}
         if "-----BEGIN" in kept.get("api_key", ""):
             raise Failure("a key itself is not kept here", hint="name its file with --api-key")
@@ -105,8 +107,15 @@ class Remotes:
 
 
 def check_url(url: str) -> str:
-    """A registry's address without a trailing slash."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """A registry's address without a trailing slash; ``UsageError`` for what is none, or holds who signs in."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        parts, known = None, False
+    if "@" in (parts.netloc if parts else url):  # never repeated: addresses are printed
+        hint = "leave it out; options and variables say how to sign in, of an OCI registry it is --user"
+        raise UsageError("the registry's URL holds who signs in", hint=hint)
+    if not known:
         raise UsageError(f"{url!r} is no URL of a registry", hint="write it like http://anka.internal:8089")
     return url.rstrip("/")

@@ -93,6 +93,12 @@ def test_what_is_remembered_of_a_registry(guarded: Server, ask: Ask, library: Pa
         False,
         json.loads(kept)["registries"]["mine"]["key"],
     )
+    assert {} == ask("registry", "--cacert", "ca.pem", "add", "--force", "mine", guarded.registry_url)
+    assert (
+        str(Path("ca.pem").absolute())
+        == json.loads((library / "registries.json").read_text())["registries"]["mine"]["cacert"]
+    )
+    kept = (library / "registries.json").read_text()
     key = "-----BEGIN RSA PRIVATE KEY-----\nQUJD\n-----END RSA PRIVATE KEY-----"
     words = ["registry", "--api-key-id", "x", "--api-key", key, "add", "--force", "other", guarded.registry_url]
     assert "name its file" in ask(*words)[1] or "not kept" in ask(*words)[1]
