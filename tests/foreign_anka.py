@@ -49,7 +49,7 @@ class ForeignAnka:
         self._rules.append(f'case "$*" in {escaped}) {used} {{ {say}; }};; esac')
         log = shlex.quote(str(self._folder / "calls"))
         variables = shlex.quote(str(self._folder / "variables"))
-        text = ["#!/bin/sh", f"env >{variables}", f"{{ printf '%s\\037' \"$@\"; echo; }} >>{log}", *self._rules]
+        text = ["#!/bin/sh", f"export -p >{variables}", f"{{ printf '%s\\037' \"$@\"; echo; }} >>{log}", *self._rules]
         self.program.write_text("\n".join([*text, 'echo "anka: unheard of: $*" >&2; exit 64', ""]))
         self.program.chmod(0o755)
 
@@ -67,7 +67,8 @@ class ForeignAnka:
     def variables(self) -> dict[str, str]:
         """The environment of the last call."""
         lines = (self._folder / "variables").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+        pairs = (line.removeprefix("export ").split("=", 1) for line in lines if "=" in line)
+        return {name: "".join(shlex.split(value)) for name, value in pairs if value.count("'") % 2 == 0}
 
     @property
     def asked(self) -> int:

@@ -86,7 +86,7 @@ def test_a_grandchild_that_ignores_signals_ends_with_its_group() -> None:
 def test_what_is_kept_of_a_torrent_is_its_end(end: str) -> None:
     heard: list[int] = []
     found = process.run(
-        ["sh", "-c", "head -c 150000000 /dev/zero | tr '\\0' x" + end],
+        ["sh", "-c", "head -c 70000000 /dev/zero | tr '\\0' x" + end],
         on_line=lambda stream, line: heard.append(len(line)),
     )
     assert (0, "x{}\n" if end else "xxxx") == (found.status, found.stdout[-4:])
@@ -95,6 +95,6 @@ def test_what_is_kept_of_a_torrent_is_its_end(end: str) -> None:
 
 
 def test_lines_of_a_torrent_stay_whole() -> None:
-    found = process.run(["sh", "-c", "yes 0123456789 | head -c 33000000"])
+    found = process.run(["sh", "-c", "yes 0123456789 | head -c 8800000"])
     assert process.TAIL <= len(found.stdout) <= 3 * process.TAIL
     assert {"0123456789"} == set(found.stdout.splitlines())
