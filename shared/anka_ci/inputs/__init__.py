@@ -113,7 +113,10 @@ class SharedInputs:
 
     context: str | None = arg("Name of the context in the settings file to use.", default=None)
     controller_url: str | None = arg("URL of the Anka controller, such as http://anka.internal:8090.", default=None)
-    registry_url: str | None = arg("URL of the registry; what the controller reports when left out.", default=None)
+    registry_url: str | None = arg(
+        "URL of the registry, or oci://HOST/PREFIX of an OCI registry; what the controller reports when left out.",
+        default=None,
+    )
     anka: str | None = arg("The anka command, as an argument list such as `sudo -n /usr/local/bin/anka`.", default=None)
     token: str | None = arg("Root token of the controller and registry.", default=None, secret=True)
     certificate: str | None = arg(
