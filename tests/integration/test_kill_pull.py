@@ -6,25 +6,22 @@ nothing that had arrived, and leaves nothing behind.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
 from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
-from anka_ci.standin.library import Library
-from anka_ci.standin.stored import Stored
 from anka_ci.wire.manifest import Layer, Manifest
-from integration.conftest import serve, standin_env, tool, wait_until
-from integration.killing import STANDIN, Point, attached, chosen, counting, failing, killing, start, try_all
+from integration.conftest import serve, tool, wait_until
+from integration.killing import Point, attached, chosen, counting, failing, killing, start, try_all
+from integration.libraries import said, whole
 
 TAG = "v1"
 AT_CLIENT = {
@@ -72,14 +69,6 @@ def library(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def said(home: Path, *words: str) -> Any:
-    """The body of a reply, which has to be a success."""
-    env = standin_env(home) | {"ANKA_STANDIN_GUESTS": "1"}
-    done = subprocess.run([*STANDIN, *words], env=env, capture_output=True, check=False)
-    assert 0 == done.returncode, (words, done.stdout, done.stderr)
-    return json.loads(done.stdout)["body"]
-
-
 def pull(home: Path, url: str, *before: str) -> subprocess.Popen[bytes]:
     return start(home, ["registry", "--remote", url, *PULL], *before)
 
@@ -90,31 +79,6 @@ def wanted(url: str) -> dict[str, Layer]:
     assert manifest is not None
     assert 3 == len(manifest.layers)
     return {layer.file: layer for layer in manifest.layers}
-
-
-def whole(home: Path) -> None:
-    """Every VM and every tag that is shown can be read, and each of its layers has the bytes it is said to have."""
-    found = Library(home / "vm_lib", home / "img_lib")
-    for row in said(home, "list"):
-        assert "failed" != row["status"], row
-        machine = found.find(row["uuid"])
-        for stored in (machine, *machine.tags()):
-            layers_whole(found, stored)
-        tags = [each["tag"] for each in said(home, "show", row["uuid"], "tag")]
-        if "version" in row:
-            assert row["version"] == tags[0]
-            current = machine.stored(tags[0])
-            assert current is not None
-            assert current.meta.layers == machine.meta.layers, "the VM is not what its tag says"
-
-
-def layers_whole(library: Library, stored: Stored) -> None:
-    assert ID == stored.config["uuid"]
-    meta = stored.meta
-    for layer in (*meta.layers, *([meta.working] if meta.working else [])):
-        content = library.image(layer).read_bytes()
-        assert layer.size == len(content)
-        assert layer.digest == "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def arrived(home: Path, layers: Mapping[str, Layer]) -> int:

@@ -75,7 +75,7 @@ class Library:
         """Remove what an earlier command was killed over: what it freed or staged at once, downloads after a day."""
         for left in (*self.vms.glob(".new-*"), *self.vms.glob("*/.guest-*"), *self.vms.glob("*/tags/.*-*")):
             discard(left)
-        for left in self.vms.glob(f"*/{PUT}*"):
+        for left in (*self.vms.glob(f"*/{PUT}*"), *self.images.glob(".working-*")):
             left.unlink(missing_ok=True)
         if due := self._orphans.due():
             self.collect(due)

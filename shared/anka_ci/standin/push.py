@@ -88,7 +88,7 @@ def _push(library: Library, anka: Anka | None, asked: Push, subject: Subject, vo
     if before is not None and not same and not asked.force:
         raise Failure(f"{asked.tag}: tag already exists", hint="it is a local tag with another content; --force")
     if anka is None:
-        if same:
+        if same and machine.tag == asked.tag:  # of another tag, or of none: a push was killed before its end
             raise Failure(f"{asked.tag}: tag already exists")
         _tag(library, subject, asked, "")
         made = {"uuid": machine.id, "name": machine.name, "tag": asked.tag}
@@ -247,6 +247,6 @@ def _tag(library: Library, subject: Subject, asked: Push, digest: str) -> None:
         manifest=digest if asked.onto is None else "",
     )
     library.add_tag(machine, machine.config, tagged, machine.nvram)
+    (machine.folder / "current").unlink(missing_ok=True)  # killed right here, the VM is untagged, not of another tag
     machine.save(replace(meta, layers=layers, working=None, accessed=now))
-    (machine.folder / "current").unlink(missing_ok=True)
     put(machine.folder / "current", asked.tag.encode() + b"\n")
