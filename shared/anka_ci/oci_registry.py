@@ -115,7 +115,11 @@ class OciRegistry(Registry):
         return self.template(template_id)
 
     def home(self, vm_id: str, name: str, arch: str) -> Template | None:
-        """The template of that name, which may have another id; None when there is none."""
+        """The template of that name, which may have another id; None when there is none, or can be none."""
+        try:
+            self.address.repository(name)
+        except ValueError:
+            return None
         try:
             return self.template(name, arch=arch)
         except NotFoundError:

@@ -73,6 +73,7 @@ def test_a_template_is_a_repository_and_latest_an_alias(url):
     assert template == registry.by_id(ID)
     assert template == registry.home("another-id", "Sonoma", "arm64")
     assert registry.home(ID, "nothing", "arm64") is None
+    assert registry.home(ID, "no repository", "arm64") is None
     with pytest.raises(UsageError, match="versions have no numbers"):
         template.pick(number=0)
     with pytest.raises(NotFoundError, match="no template 'nothing'"):

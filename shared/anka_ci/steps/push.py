@@ -85,10 +85,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     label = "" if number is None else f" (version {number})"
     text = f"push {vm.name} in place of {title}" if there else f"push {vm.name} as {title}{label}"
     text += "" if target else ", a new template"
+    home = anka.registry.sought(target) if target else vm.id if anka.registry.STACK else vm.name
+    anka.registry.repository(home)  # which a name may be unfit for
     with_ = {
         "vm": vm.id,
         "onto": anka.registry.sought(target) if target and inputs.onto else None,
-        "home": anka.registry.sought(target) if target else vm.id if anka.registry.STACK else vm.name,
+        "home": home,
         "description": inputs.description,
         "registry": anka.registry.url,
         "replace": there is not None,
