@@ -39,7 +39,9 @@ class Kept:
             return {}
         except ValueError as error:
             raise Failure(f"{self._file}: is no JSON: {error}", hint="correct it, or remove it") from None
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            raise Failure(f"{self._file}: is no JSON object", hint="correct it, or remove it")
+        return found
 
     def write(self, found: Mapping[str, Any]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ class Remotes:
 
     def _read(self) -> dict[str, Any]:
         found = self._kept.read()
-        if found and not isinstance(found.get("registries"), dict):
+        if found and not _ours(found.get("registries")):
             hint = "name another file with ANKA_REGISTRY_REMOTES_FILE_PATH; this one was not changed"
             raise Failure(f"{self._file}: is no list of registries of the stand-in", hint=hint)
         return found
@@ -104,6 +106,14 @@ class Remotes:
         if found is None:
             raise Failure(f"no registry named {name} is configured", NO_REGISTRY, hint="see `anka registry list-repos`")
         return found["url"]
+
+
+def _ours(registries: object) -> bool:
+    """Whether that is what this room writes: names with what is known of each, all of it text."""
+    rows = registries.values() if isinstance(registries, dict) else [None]
+    return all(
+        isinstance(row, dict) and "url" in row and all(isinstance(each, str) for each in row.values()) for row in rows
+    )
 
 
 def check_url(url: str) -> str:
