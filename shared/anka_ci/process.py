@@ -219,7 +219,7 @@ def _wait(
         if cancelled:
             raise InterruptError(f"{Path(child.args[0]).name}: interrupted ({cancelled.reason})")  # type: ignore
         if timeout is not None and now - start > timeout:
-            raise FellShortError(f"{_name(child)} did not finish within {timeout:g} s and was ended")
+            raise FellShortError(f"{_name(child)} did not finish within {round(timeout, 1):g} s and was ended")
         if stall is None:
             continue
         lively = max(lively, *(stream.last for stream in streams))
