@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled
+from anka_ci.clock import Cancelled, SystemClock
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, FellShortError, InterruptError, RefusedError
+from conftest import plain_env
 from vmhost import VmHost
 
 
@@ -148,3 +152,65 @@ def test_the_example_that_changes_a_template_in_its_vm_shares_layers_byte_by_byt
     steps = {step["id"]: step for step in json.loads(again.stdout)["steps"]}
     assert ("skipped", 0) == tuple(steps["push"]["outputs"][key] for key in ("outcome", "bytes-sent"))
     assert (here, ["v2"]) == (layers(Path(anka.host.library()).parent), anka.host.tags("sonoma"))
+
+
+@pytest.mark.parametrize("generation", ["2", "3", "3.9"])
+def test_the_steps_of_a_host_under_every_release_that_the_stand_in_plays(anka, generation):
+    (command,) = anka.context.anka
+    words = ("env", f"ANKA_STANDIN_GENERATION={generation}", command)
+    doors = Anka(dataclasses.replace(anka.context, anka=words))
+
+    def step(name_, confirm=None, **inputs):
+        return perform(name_, {key.replace("_", "-"): value for key, value in inputs.items()}, doors, confirm=confirm)
+
+    assert {"one": True} == {
+        row["name"]: row["default"] for row in step("use-registry", action="add", name="one").outputs["registries"]
+    }
+    assert "two" == step("use-registry", action="add", name="two", url=anka.registry.url + "/").outputs["name"]
+    assert "one" == step("use-registry", action="forget", name="two", then="one", confirm="yes").outputs["name"]
+    size = step("size", template="sonoma").outputs
+    assert size["fits"]
+    assert size["available"] > 0
+    for tag in ("base", "v1"):
+        step("pull", template="sonoma", tag=tag)
+    made = step("clone", vm="sonoma", name="job")
+    ran = step("run-in-vm", vm="job", script='echo "$A"; pwd; echo x >new', env={"A": "1 2"}, folder="/")
+    assert ("1 2", 0, "stopped") == (
+        ran.outputs["output"].splitlines()[0],
+        *(ran.outputs[key] for key in ("exit-status", "state")),
+    )
+    with pytest.raises(RefusedError, match="ended with status 5"):
+        step("run-in-vm", vm="sonoma", command="sh\n-c\necho x >new; exit 5")
+    assert "v1" == doors.host.vm("sonoma").tag
+    assert doors.host.top("sonoma", "v1") == doors.host.config("sonoma")["hard_drives"][0]["file"]
+    if generation == "2":
+        with pytest.raises(RefusedError, match="has no clone of a tag"):
+            step("clone", vm="sonoma", name="other", tag="base")
+    else:
+        assert "base" == step("clone", vm="sonoma", name="other", tag="base").outputs["source-tag"]
+    assert ["base"] == step("delete-local", vm="sonoma", tag="base").outputs["tags"]
+    assert made.outputs["id"] == step("delete-local", vm="job", confirm="yes").outputs["id"]
+    assert "job" not in [vm.name for vm in doors.host.vms()]
+
+
+def test_a_signal_ends_the_command_within_five_seconds_and_the_vm_is_what_its_tag_is(vmhost, tmp_path):
+    vmhost.make("signalled", "v1")
+    clock = SystemClock()
+    words = ("run-in-vm", "signalled", "--script", "echo half >half; echo begun; sleep 300")
+    child = subprocess.Popen(
+        [sys.executable, "-Im", "anka_ci.cli", *words],
+        env=plain_env(tmp_path) | {"ANKA_CI_ANKA": vmhost.command},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    assert any("begun" in line for line in child.stderr)
+    began = clock.monotonic()
+    child.send_signal(signal.SIGTERM)
+    said = child.stderr.read()
+    assert 130 == child.wait(timeout=30)
+    assert clock.monotonic() - began < 5
+    assert "the VM was set back to its tag v1" in said
+    assert "stopped" == vmhost.status("signalled")
+    assert not (vmhost.guest("signalled") / "half").exists()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Plan
+from anka_ci.rules import room
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -35,16 +36,16 @@ class Outputs:
     tag: str = arg("The version's tag.")
     version: int | None = arg("The version's number, from 0; none in an OCI registry.")
     download: int = arg("Bytes that a pull would download.")
-    fits: bool = arg("Whether they fit on the free disk, as far as the command tells.")
+    fits: bool = arg("Whether they fit on the free disk, as far as that is told.")
     size: int | None = arg("Bytes of the version, inherited layers included.", default=None)
     cached: int | None = arg("Bytes of it that are here already.", default=None)
-    available: int | None = arg("Free bytes of the disk, where the command tells.", default=None)
+    available: int | None = arg("Free bytes of the disk, where the command or the system tells.", default=None)
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     template = anka.registry.template(inputs.template, arch=anka.host.arch())
     version = template.pick(inputs.tag, inputs.version)
-    found = anka.host.download_size(anka.registry.sought(template), version.tag, anka.registry.url)
+    found = room.sized(anka, template, version.tag)
     size = found.size if found.size is not None else version.size
     expects: dict[str, object] = {
         "id": template.id,
