@@ -105,9 +105,11 @@ def _chosen(desk: Desk, names: tuple[str, ...], known: Mapping[str, str], *, res
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None:
         raise Failure(f"{unknown}: not found", NOT_FOUND)
+    if reset and not names:
+        raise UsageError("usage: anka config --reset NAME…")
     if reset:
         kept = desk.config.read()
-        desk.config.write({key: value for key, value in kept.items() if names and key not in names})
+        desk.config.write({key: value for key, value in kept.items() if key not in names})
         return Reply()
     chosen = {name: known[name] for name in names or known}
     return Reply(body=chosen, text=details(chosen))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anka_ci import document
-from anka_ci.errors import AnkaCiError
+from anka_ci.errors import AnkaCiError, UsageError
 from anka_ci.standin import guests, mounts
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, table
@@ -107,6 +107,11 @@ def show(desk: Desk, words: list[str]) -> Reply:
     if not prop:
         return Reply(body=body, text=person(seen))
     name, *keys = prop
+    if found.flag("filter"):
+        if name not in ("network", "network-card"):
+            raise UsageError("--filter belongs to the property network")
+        rules = str(seen.card.get("filter", ""))
+        return Reply(body=rules, text=rules)
     if name in PROPERTIES:
         return property_of(name, PROPERTIES[name](seen), keys)
     if keys or body.get(name) in (None, ""):

@@ -91,8 +91,10 @@ def _settle(card: dict[str, Any], words: Words) -> None:
     elif rules is not None:
         try:
             card["filter"] = Path(rules).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise Failure(f"{rules}: cannot be read: {error}") from error
+        except OSError as error:
+            raise Failure(f"{rules}: {error.strerror}") from error
+        except ValueError as error:
+            raise Failure(f"{rules}: is no text in UTF-8") from error
 
 
 def _rules(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -160,6 +162,8 @@ def delete_port(config: dict[str, Any], words: Words) -> None:
     for name in words.rest:
         if not any(each.get("rule_name") == name for each in rules):
             raise Failure(f"{name}: not found", NOT_FOUND)
+    if wanted is not None and not any(str(each.get("guest_port")) == wanted for each in rules):
+        raise Failure(f"{wanted}: not found", NOT_FOUND)
     _card(config)["port_forwarding_rules"] = [
         each
         for each in rules

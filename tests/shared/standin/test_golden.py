@@ -7,13 +7,16 @@ import re
 import shlex
 import shutil
 from collections import namedtuple
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from anka_ci.clock import ManualClock
 from anka_ci.server.app import Server
-from anka_ci.standin import registry
+from anka_ci.standin import modify, registry
+from anka_ci.standin.commands import COMMANDS
+from anka_ci.standin.properties import PROPERTIES
 from anka_ci.standin.words import CONNECTION
 from conftest import plain_env
 from shared.standin.golden import START, Minutes, Scene, Stage, scenes, shown
@@ -79,6 +82,30 @@ def test_every_option_of_every_registry_command_has_a_row() -> None:
     }
     assert [] == [f"{name} {word}" for name, words in lacking.items() for word in words]
     assert set(wanted) <= set(seen)
+
+
+def test_every_option_and_property_of_every_local_command_has_a_row() -> None:
+    """The same for the commands that ask no registry, and for what ``modify`` and ``show`` can be asked for."""
+    seen: dict[str, set[str]] = {}
+    for row in (row for scene in TABLE for row in scene.rows):
+        words = [word.partition("=")[0] for word in shlex.split(row.words)]
+        while words and words[0] in ("-j", "--machine-readable", "--debug"):
+            words.pop(0)
+        for word in words[1:]:
+            letters = word[1:] if re.fullmatch("-[a-zA-Z]{2,}", word) else ""
+            seen.setdefault(words[0], set()).update({word, *(f"-{letter}" for letter in letters)})
+    local = {name: command for name, command in COMMANDS.items() if name not in ("registry", "pull", "push")}
+    wanted: dict[str, set[str]] = {
+        name: set(getattr(import_module(f"anka_ci.standin.{command.room}"), "OPTIONS", {}).get(name, {}))
+        for name, command in local.items()
+    }
+    wanted["modify"] |= {*modify.SET, *modify.ADD, *modify.DELETE, *modify.VERBS, *modify.ALIASES}
+    wanted["modify"].update(
+        *(known for table in (modify.SET, modify.ADD, modify.DELETE) for known, _ in table.values())
+    )
+    wanted["show"] |= {*PROPERTIES, "tag", "tags", "uuid", "name", "ip", "status", "description"}
+    lacking = {name: sorted(known - seen.get(name, set())) for name, known in wanted.items()}
+    assert {} == {name: words for name, words in lacking.items() if words}
 
 
 def test_what_is_machine_readable_is_one_line_without_an_end() -> None:
