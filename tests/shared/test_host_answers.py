@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anka_ci import process
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
-from anka_ci.errors import FellShortError, NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.errors import (
+    AnkaCiError,
+    FellShortError,
+    NotAuthorisedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
+from anka_ci.host import answers
 from anka_ci.result import Progress, Said
 from anka_ci.settings import Context
 from anka_ci.wire.remote import Remote
@@ -14,6 +28,20 @@ from anka_ci.wire.vm import DownloadSize, Moved, Vm
 from foreign_anka import WIRE, ForeignAnka, failed, ok
 
 ID, OTHER = "c0847bc9-5d2d-4dbc-ba6a-240f7ff08032", "0b9c1a02-33aa-4a3e-8d3e-5b6b8e1a7c11"
+KEYS = (
+    "uuid",
+    "name",
+    "version",
+    "status",
+    "arch",
+    "image_size",
+    "access_date",
+    "size",
+    "cached",
+    "bytes",
+    "url",
+    "host",
+)
 LAYER = "5d41402abc4b2a76b9719d911017c592.ank"
 URL = "http://anka.internal:8089"
 OLD = Vm(id=ID, name="11.6", tag="vanilla+port-forward-22", status="stopped")
@@ -325,3 +353,37 @@ def test_nothing_is_started_behind_the_deadline(tmp_path):
     with pytest.raises(FellShortError, match=r"anka .*list: not done within 10 s"):
         doors.host.vms()
     assert [] == command.calls
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["OK", "ERROR"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(row=st.dictionaries(st.sampled_from(KEYS), JSON, min_size=1, max_size=4), rows=JSON)
+def test_no_good_answer_is_a_surprise(row, rows):
+    assert Vm.read(row).running in (True, False)
+    assert DownloadSize.read(row).download >= 0
+    assert all(isinstance(each.url, str) for body in (row, rows, [row]) for each in Remote.read_all(body))
+    assert answers.moved(row, "bytes_sent").moved is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(status=JSON, code=JSON, message=JSON, exit_code=st.sampled_from([0, 1, 3, 30, 125, -9, -70]))
+def test_no_failure_is_a_surprise(status, code, message, exit_code):
+    text = json.dumps({"status": status, "code": code, "message": message})
+    done = process.Finished(argv=("anka",), status=exit_code, stdout=text, stderr="")
+    found = answers.envelope(done)
+    if not answers.good(done, found):
+        assert isinstance(answers.error(["list"], done, found, "vm"), AnkaCiError)
+        assert answers.passing(done, found) in (True, False)
+
+
+def test_an_envelope_on_stderr_is_read_where_stdout_is_empty(tmp_path):
+    command = ForeignAnka(tmp_path)
+    command.says("*", "", "noise\n" + (WIRE / "3.x" / "not-found.out").read_text(), status=3)
+    with pytest.raises(NotFoundError):
+        command.doors().host.vm("vm")

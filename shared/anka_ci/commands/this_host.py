@@ -18,6 +18,7 @@ from pathlib import Path
 from anka_ci import __version__, host
 from anka_ci.anka import Anka
 from anka_ci.errors import AnkaCiError, InterruptError
+from anka_ci.host import sudo
 from anka_ci.rules.diagnosis.facts import ServerFacts
 from anka_ci.rules.diagnosis.host import BARE, CommandFacts, Found, HostFacts, LibraryFacts, this_node
 from anka_ci.rules.diagnosis.nodes import rows
@@ -146,9 +147,8 @@ def _usage(folder: Path) -> tuple[int | None, int]:
 
 def _user(command: Sequence[str]) -> str:
     """Whose library the command works on."""
-    if command and Path(command[0]).name == "sudo":
-        return "root"
+    number = sudo.owner(command) if command else os.geteuid()
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return str(os.geteuid())
+        return str(number)

@@ -44,8 +44,11 @@ LONGEST = 300
 
 
 def envelope(done: process.Finished) -> dict[str, Any]:
-    """The last line of stdout that is not empty, as JSON; an empty mapping when it is none."""
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    """The last line that is not empty, as JSON; an empty mapping when it is none.
+
+    Of stdout, where the command puts it; of stderr only where stdout is empty, for a wrapper that has mixed them up.
+    """
+    lines = [line for line in (done.stdout.strip() or done.stderr).splitlines() if line.strip()]
     try:
         found = json.loads(lines[-1]) if lines else {}
     except (ValueError, RecursionError):

@@ -6,6 +6,7 @@ Lenient on the way in (an optional field of an older release is None), strict on
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,7 @@ def integer(obj: Mapping[str, Any], *keys: str) -> int | None:
         value = obj.get(key)
         if isinstance(value, bool) or value is None:
             continue
-        if isinstance(value, (int, float)):
+        if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
             return int(value)
         if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value.strip()):
             return int(value)

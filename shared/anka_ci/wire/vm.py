@@ -39,7 +39,7 @@ class Vm:
             name=values.text(obj, "name"),
             tag=values.text(obj, "version", "tag"),
             status=values.text(obj, "status"),
-            arch=arch if isinstance(arch, str) else {1: "amd64", 2: "arm64"}.get(arch or 0, ""),
+            arch=arch if isinstance(arch, str) else {1: "amd64", 2: "arm64"}.get(values.integer(obj, "arch") or 0, ""),
             image_size=values.integer(obj, "image_size"),
             accessed=values.read_time(obj.get("access_date")),
         )
@@ -64,7 +64,9 @@ class DownloadSize:
         """From ``check-download-size``; an empty body means that the tag is here already."""
         total, cached = values.integer(obj, "size"), values.integer(obj, "cached")
         download = max(0, total - cached) if total is not None and cached is not None else values.integer(obj, "bytes")
-        return cls(size=total, cached=cached, download=download or 0, available=values.integer(obj, "available"))
+        return cls(
+            size=total, cached=cached, download=max(0, download or 0), available=values.integer(obj, "available")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
