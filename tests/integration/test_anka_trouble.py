@@ -144,6 +144,28 @@ def test_an_interruption_while_it_hangs(sick: Path, server: Server, tmp_path: Pa
     then_it_works(sick, server, tmp_path)
 
 
+def test_the_run_itself_is_killed_and_what_it_started_goes_on(sick: Path, server: Server, tmp_path: Path) -> None:
+    """The next run waits for the ``anka`` that is left, or takes its turn beside it; both leave a whole tag."""
+    (sick / "pull").write_text(f"touch {sick}/there; sleep 2")
+    child = begin(sick, server)
+    wait_until((sick / "there").exists)
+    left = int((sick / "pids").read_text().split()[-1])
+    child.kill()
+    assert -signal.SIGKILL == end(child, sick).code
+    done = pull(sick, server, ":")
+    assert 0 == done.code, done.err
+
+    def gone() -> bool:
+        try:
+            os.kill(left, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(gone)
+    then_it_works(sick, server, tmp_path)
+
+
 @pytest.mark.parametrize("stream", [1, 2])
 @pytest.mark.parametrize("text", ["yes 'some words'", "cat /dev/zero"])
 def test_one_that_prints_a_gigabyte(sick: Path, server: Server, tmp_path: Path, stream: int, text: str) -> None:
