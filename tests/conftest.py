@@ -19,7 +19,7 @@ from anka_ci import process
 from anka_ci.anka import Anka
 from anka_ci.server.app import Server
 from anka_ci.settings import Context
-from near import Near, unwrap
+from near import Near
 
 SAMPLE_BYTES = 3 << 20
 
@@ -54,11 +54,12 @@ def server(seeded: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def near(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def near(monkeypatch: pytest.MonkeyPatch) -> Iterator[Near]:
     """The server's stand-in runs in this process, whoever asks it: for tests of what is done with its answers."""
-    monkeypatch.setattr(process, "run", Near(process.run))
-    yield
-    unwrap()
+    found = Near(process.run)
+    monkeypatch.setattr(process, "run", found)
+    yield found
+    found.end()
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def cli(connected: Mapping[str, str], tmp_path: Path) -> Command:
 @pytest.fixture
 def here(
     connected: Mapping[str, str],
-    near: None,
+    near: Near,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

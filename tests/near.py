@@ -2,12 +2,14 @@
 
 Starting Python and loading HTTP takes most of the time of a test that asks ``anka`` something. What the command itself
 does is not replaced. A guest's command is another program, and is started as always; so is a stand-in that is spoken to
-on its standard input, one behind another launcher than the server's, and those of the server's nodes.
+on its standard input, one behind another launcher than the server's, and those of the server's nodes unless asked for.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import re
 import shlex
 import sys
@@ -15,23 +17,26 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from anka_ci import process
+from anka_ci import process, standin
 from anka_ci.clock import Cancelled
 from anka_ci.errors import InterruptError
 from anka_ci.standin.__main__ import main
 
 STARTED_ALWAYS = {"run"}
 """Commands of the stand-in that become, or feed, another program."""
+MODULES = [each.name for each in pkgutil.walk_packages(standin.__path__, "anka_ci.standin.")]
 _DEFAULT = re.compile(r'\[ -n "\$\{(\w+)\+set\}" \] \|\| \1=(.*)')
 
 
 class Near:
-    """Takes the place of ``process.run``; ``started`` is that function itself."""
+    """Takes the place of ``process.run``; ``started`` is that function itself. With ``nodes``, theirs is near too."""
 
     def __init__(self, started: Callable[..., process.Finished]) -> None:
-        self._started = started
+        self._started, self._streams = started, Streams()
+        self.nodes = False
+        self._streams.replace(sys, self._streams)
 
     def __call__(
         self, argv: Sequence[str], *, input: bytes | None = None, cancelled: Cancelled | None = None, **more: Any
@@ -39,21 +44,30 @@ class Near:
         command = next((word for word in argv[1:] if not word.startswith("-")), "")
         env: Mapping[str, str] = os.environ if more.get("env") is None else more["env"]
         defaults = _defaults(Path(argv[0]))
-        if defaults is None or input is not None or command in STARTED_ALWAYS or "ANKA_HOME" in env:
+        if (
+            defaults is None
+            or input is not None
+            or command in STARTED_ALWAYS
+            or (not self.nodes and "ANKA_HOME" in env)
+        ):
             return self._started(argv, input=input, cancelled=cancelled, **more)
         on_line = more.get("on_line")
-        with _stream("stdout").kept(on_line) as out, _stream("stderr").kept(on_line) as err:
+        with self._streams.stdout.kept(on_line) as out, self._streams.stderr.kept(on_line) as err:
             status = main(argv[1:], {**defaults, **env}, cancelled)
         if cancelled:
             raise InterruptError(f"anka: interrupted ({cancelled.reason})")
         return process.Finished(argv=tuple(argv), status=status, stdout="".join(out), stderr="".join(err))
 
+    def end(self) -> None:
+        """Put back what was there."""
+        self._streams.replace(self._streams, sys)
+
 
 class Stream:
-    """A standard stream that is another one for each thread which runs the stand-in."""
+    """A standard stream of the stand-in: a list of its own for each thread that runs it, else the process's."""
 
-    def __init__(self, name: str, plain: TextIO) -> None:
-        self.name, self.plain, self._mine = name, plain, threading.local()
+    def __init__(self, name: str) -> None:
+        self.name, self._mine = name, threading.local()
 
     @contextmanager
     def kept(self, on_line: process.OnLine | None) -> Iterator[list[str]]:
@@ -67,7 +81,7 @@ class Stream:
     def write(self, text: str) -> int:
         parts = getattr(self._mine, "parts", None)
         if parts is None:
-            return self.plain.write(text)
+            return int(getattr(sys, self.name).write(text))
         parts.append(text)
         for line in re.split(r"[\r\n]", text):
             if self._mine.on_line is not None and line.strip():
@@ -75,31 +89,29 @@ class Stream:
         return len(text)
 
     def isatty(self) -> bool:
-        return self.plain.isatty() and not hasattr(self._mine, "parts")
+        return not hasattr(self._mine, "parts") and bool(getattr(sys, self.name).isatty())
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.plain, name)
+        return getattr(getattr(sys, self.name), name)
 
 
-_wrapping = threading.Lock()
+class Streams:
+    """Takes the place of ``sys`` in the stand-in's modules. The real one is no place to change: pytest gives it other
+    streams with each phase of a test, whatever a thread is printing at that moment."""
 
+    def __init__(self) -> None:
+        self.stdout, self.stderr = Stream("stdout"), Stream("stderr")
 
-def _stream(name: str) -> Stream:
-    """The stream as it is now, so wrapped that each thread may have its own: pytest changes it between two phases."""
-    with _wrapping:
-        if not isinstance(getattr(sys, name), Stream):
-            setattr(sys, name, Stream(name, getattr(sys, name)))
-        found = getattr(sys, name)
-        assert isinstance(found, Stream)
-        return found
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
 
-
-def unwrap() -> None:
-    """Put back the streams as they were."""
-    with _wrapping:
-        for name in ("stdout", "stderr"):
-            if isinstance(getattr(sys, name), Stream):
-                setattr(sys, name, getattr(sys, name).plain)
+    @staticmethod
+    def replace(old: object, new: object) -> None:
+        """Put ``new`` where ``old`` is, in every module of the stand-in."""
+        for name in MODULES:
+            module = importlib.import_module(name)
+            if getattr(module, "sys", None) is old:
+                module.sys = new  # type: ignore[attr-defined]
 
 
 def _defaults(launcher: Path) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 @pytest.mark.parametrize("name", catalog.BUILT)
 def test_a_step_is_whole(name, near, anka):
+    near.nodes = True
     step = catalog.load(name)
     assert name in catalog.CATALOG
     assert catalog.summary(step).endswith(".")

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from anka_ci.anka import Anka
+from near import Near
 from vmhost import VmHost
 
 
@@ -23,8 +24,9 @@ def vmhost(tmp_path_factory: pytest.TempPathFactory) -> VmHost:
 
 
 @pytest.fixture(autouse=True)
-def _near(near: None) -> None:
+def _near(near: Near) -> None:
     """A step is tested by what it does with the answers; that they come from a real ``anka`` is the door's to test."""
+    near.nodes = True
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def fleet_as(anka: Anka) -> Iterator[Callable[..., Anka]]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as front:
-        threading.Thread(target=front.serve_forever, daemon=True).start()
+        threading.Thread(target=front.serve_forever, args=(0.02,), daemon=True).start()
 
         def doors(**nodes: dict[str, object]) -> Anka:
             told.update({name.replace("_", "-"): changes for name, changes in nodes.items()})

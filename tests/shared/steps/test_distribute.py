@@ -95,7 +95,8 @@ def test_a_node_that_fails_falls_short_and_the_others_are_done(server, anka):
 
 
 @pytest.mark.parametrize(("on_interrupt", "state"), [("cancel", "cancelled"), ("leave", "queued")])
-def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server, anka, on_interrupt, state):
+def test_an_interrupted_wait_cancels_the_request_unless_told_to_leave_it(server, anka, near, on_interrupt, state):
+    near.nodes = False  # a child that pulls is looked for
     cancelled = Cancelled()
 
     def tell(event):
