@@ -87,14 +87,13 @@ def standin_env(home: Path, registry: str = "") -> dict[str, str]:
     return {**keep, "HOME": str(home), "ANKA_HOME": str(home), "ANKA_REGISTRY": registry}
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own, of 8 MiB."""
-    folder = tmp_path / "small"
+@contextlib.contextmanager
+def disk(folder: Path, size: str) -> Iterator[Path]:
+    """A folder on a memory disk of its own, so Linux as root."""
     folder.mkdir()
     if sys.platform != "linux":
         pytest.skip("a memory disk of a given size needs Linux")
-    words = ["mount", "-t", "tmpfs", "-o", "size=8m", "anka-ci", str(folder)]
+    words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "anka-ci", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"this user may not mount a memory disk: {done.stderr.strip()}")
@@ -102,3 +101,10 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own, of 8 MiB."""
+    with disk(tmp_path / "small", "8m") as folder:
+        yield folder

@@ -57,18 +57,9 @@ def test_where_a_run_leaves_the_vm_and_what_reaches_it(vmhost):
     assert "stopped" == run_in(anka, vm="words", command="true", afterwards="suspend").outputs["state"]  # as ARM does
 
 
-def test_a_failure_sets_the_vm_back_to_its_tag_and_tells_status_and_last_lines(vmhost):
+def test_a_failure_can_leave_the_vm_as_it_was(vmhost):
     vmhost.make("fails", "v1")
     anka = vmhost.doors()
-    with pytest.raises(RefusedError, match="ended with status 7 in the VM") as caught:
-        run_in(anka, vm="fails", script="# why\necho one; echo half >half\necho two >&2; (exit 7)\necho never")
-    error = caught.value
-    assert (7, "one") == (error.outputs["exit-status"], error.outputs["output"])
-    assert "it printed last:\n  " in error.hint
-    assert "two" in error.hint
-    assert error.hint.endswith("the VM was set back to its tag v1")
-    assert "stopped" == vmhost.status("fails")
-    assert not (vmhost.guest("fails") / "half").exists()
     with pytest.raises(RefusedError) as caught:
         run_in(anka, vm="fails", script="echo half >half; exit 3", on_failure="stop")
     assert "the VM was stopped" == caught.value.hint.splitlines()[-1].strip()

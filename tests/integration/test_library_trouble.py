@@ -9,35 +9,15 @@ import contextlib
 import json
 import random
 import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from anka_ci.server.app import Server
-from integration.conftest import standin_env
+from integration.conftest import disk, standin_env
 from integration.killing import STANDIN, start
 from integration.libraries import said, tidy, whole
 
 MIB = 1 << 20
-
-
-@contextlib.contextmanager
-def disk(folder: Path, size: str) -> Iterator[Path]:
-    """A folder on a memory disk of its own, so Linux as root."""
-    folder.mkdir()
-    if sys.platform != "linux":
-        pytest.skip("a memory disk of a given size needs Linux")
-    words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "anka-ci", str(folder)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"this user may not mount a memory disk: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def told(home: Path, *words: str) -> tuple[int, str, str]:
