@@ -145,7 +145,7 @@ class Asking:
         try:
             return process.run(
                 [*sudo.keeping(self.command, variables or ()), *words],
-                env={**self._environment(), **(variables or {})},
+                env=self._environment(variables or {}),
                 input=input,
                 timeout=self._anka.deadline.left(timeout),
                 stall=None if still else STALL,
@@ -161,13 +161,18 @@ class Asking:
         except RefusedError as error:  # no program, or not for this user or this machine
             raise UsageError(f"the anka command {error.message}", hint="correct ANKA_CI_ANKA, or its rights") from error
 
-    def _environment(self) -> dict[str, str]:
-        """The caller's own, with progress on stderr; only what is asked as machine-readable answers so."""
+    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """The caller's own, with progress on stderr; only what is asked as machine-readable answers so.
+
+        ``variables`` win over the caller's, also over one that says the same by a file (``ANKA_CI_TOKEN_FILE``).
+        """
         found = {**os.environ, "ANKA_PROGRESS": "1"}
         found.pop("ANKA_MACHINE_READABLE", None)
+        for name in variables:
+            found.pop(f"{name}_FILE", None)
         if self._found.ca:  # for the commands that have no option for it: every key of `anka config` is one
             found["ANKA_CA_BUNDLE"] = self._found.ca
-        return found
+        return {**found, **variables}
 
 
 def _used(pid: int) -> int:
