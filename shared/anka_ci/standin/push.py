@@ -201,13 +201,12 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
         file = library.image(layer)
         if not file.exists() or file.stat().st_size != layer.size:
             raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
-        if oci.blob_size(place.repository, layer.digest) is not None:
-            meter.moved(layer.size)
-            return 0, layer.size
-        if any(oci.mount(place.repository, layer.digest, other) for other in others.get(layer.file, ())):
-            meter.moved(layer.size)
-            return 0, layer.size
         ticket = library.images / f".{layer.file}.upload"
+        there = oci.blob_size(place.repository, layer.digest) is not None
+        if there or any(oci.mount(place.repository, layer.digest, other) for other in others.get(layer.file, ())):
+            ticket.unlink(missing_ok=True)  # of a push that was killed when the layer had just arrived
+            meter.moved(layer.size)
+            return 0, layer.size
         return oci.push(place.repository, layer.digest, file, ticket, meter.moved), 0
 
     found = side_by_side(place.oci, anka, layers, one, place.lanes)
