@@ -90,11 +90,20 @@ def test_a_command_that_is_killed_says_so(command, tmp_path):
     killer.join()
 
 
+@pytest.fixture
+def hears_sigint():
+    """As the command line does: where this runs in the background SIGINT is ignored, and so it is in what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_sigint")
 def test_an_interrupted_command_may_clean_up_first(command, tmp_path):
     place, cleaned = tmp_path / "up", tmp_path / "cleaned"
     text = f"""trap 'sleep 0.2; echo >{shlex.quote(str(cleaned))}; exit 130' INT
 echo >{shlex.quote(str(place))}
-while :; do :; done"""  # a shell may miss a signal while it starts a program
+while :; do sleep 0.05; done"""
     doors = Anka(Context(anka=(command(text),)))
 
     def interrupt() -> None:
