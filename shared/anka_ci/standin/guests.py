@@ -89,7 +89,7 @@ def _make(library: Library, machine: Machine) -> None:
 
 def stop(library: Library, machine: Machine, status: str = "stopped") -> None:
     """End what runs in the guest, and mark its VM as stopped or suspended; what was mounted is in no layer."""
-    tenants.end(machine.id)
+    tenants.end(machine.guest)
     mounts.clear(machine)
     machine.save(replace(machine.meta, status=status, stopped=library.clock.now()))
 
@@ -198,7 +198,8 @@ def environment_of(machine: Machine, caller: Mapping[str, str], given: Sequence[
         "PATH": ":".join([*own, PATH]),
         "HOME": str(machine.guest),
         "ANKA_VM_NAME": machine.name,
-        tenants.VARIABLE: machine.id,
+        "ANKA_VM_UUID": machine.id,
+        tenants.VARIABLE: tenants.place(machine.guest),
     }
     found.setdefault("LANG", "C.UTF-8")
     for each in given:

@@ -207,7 +207,7 @@ def delete(desk: Desk, words: list[str]) -> Reply:
         if found.flag("tag"):
             desk.library.drop_tag(machine, tagged(machine, found.values["tag"]), layers=not old)
         else:
-            tenants.end(machine.id)
+            tenants.end(machine.guest)
             desk.library.delete(machine)
 
     named = [each for each in found.rest if desk.library.seek(each) is None and ":" in each]

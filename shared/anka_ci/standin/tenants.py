@@ -1,7 +1,8 @@
 """Who runs in a guest: the processes of this machine that its commands are, and their end when the guest stops.
 
-They are recognised by the variable that every command of a guest gets, never by a number that was written down. Where
-there is no ``/proc`` (macOS) nobody is recognised, and what runs in the background runs on.
+They are recognised by a variable that every command of a guest gets, never by a number that was written down, nor by
+the VM's id, which is the template's in every library of this machine. Where there is no ``/proc`` (macOS) nobody is
+recognised, and what runs in the background runs on.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import contextlib
 import os
 import signal
 import threading
+from pathlib import Path
 
 from anka_ci.process_group import PAUSE, PROCESSES
 
-VARIABLE = "ANKA_VM_UUID"
-"""In the environment of every command of a guest: the VM's id."""
+VARIABLE = "ANKA_STANDIN_GUEST"
+"""In the environment of every command of a guest: the guest's folder, as ``place`` tells it."""
 GRACE = 2.0
 """Seconds between asking a guest's processes to end and ending them: a Mac that shuts down gives its own some time."""
 
 
-def of(vm: str) -> set[int]:
-    """The processes that run in a VM's guest, but for this one and those it was started by."""
-    wanted = f"{VARIABLE}={vm}".encode()
+def place(guest: Path) -> str:
+    """A guest's folder under the one name that it has on this machine."""
+    return str(guest.resolve())
+
+
+def of(guest: Path) -> set[int]:
+    """The processes that run in a guest, but for this one and those it was started by."""
+    wanted = os.fsencode(f"{VARIABLE}={place(guest)}")
     try:
         numbers = [int(each) for each in os.listdir(PROCESSES) if each.isdigit()]  # noqa: PTH208 - names are wanted
     except OSError:
@@ -49,13 +56,13 @@ def _line() -> set[int]:
     return found
 
 
-def end(vm: str) -> None:
-    """End what runs in a VM's guest: ask (SIGTERM), after a while insist (SIGKILL)."""
+def end(guest: Path) -> None:
+    """End what runs in a guest: ask (SIGTERM), after a while insist (SIGKILL)."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         waited = 0.0
         asked: set[int] = set()
         while waited < GRACE:
-            running = of(vm)
+            running = of(guest)
             if not running:
                 return
             for process in running - asked:

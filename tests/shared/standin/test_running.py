@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 
@@ -72,3 +73,19 @@ def test_a_guests_command_may_stop_its_own_vm(ask):
     home = ask("config", "vm_lib_dir").removesuffix("/vm_lib")
     assert {"stdout": "", "stderr": ""} == ask("run", "-e", f"ANKA_HOME={home}", "vm", *words)
     assert "stopped" == ask("show", made, "status")
+
+
+@LINUX
+def test_a_vm_of_the_same_id_in_another_library_runs_on(ask, library, tmp_path):
+    """Every pull of a template gives the VM the template's id, whoever's library it is."""
+    ask("create", "vm")
+    other = {"ANKA_HOME": str(tmp_path / "other")}
+    shutil.copytree(library, tmp_path / "other")
+    pid = ask("run", "-b", "vm", "sleep", "600", **other)["pid"]
+    try:
+        ask("start", "vm")
+        ask("stop", "vm")
+        assert pid in process_group.members(pid)
+    finally:
+        ask("stop", "vm", **other)
+    assert pid not in process_group.members(pid)
