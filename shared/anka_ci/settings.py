@@ -267,7 +267,7 @@ def _registry(text: str) -> str:
     try:
         address = Address.read(text)
     except ValueError as error:
-        raise UsageError(f"the registry URL {text!r}: {error}", hint="write it like oci://ghcr.io/team") from None
+        raise UsageError(f"the registry URL {text!r}: {error}", hint="write it like oci://oci.example/team") from None
     return address.emit() if address else _url(text, "the registry URL")
 
 

@@ -14,8 +14,8 @@ from anka_ci.errors import RefusedError
 from anka_ci.host import Host
 from anka_ci.settings import load
 
-TEAM = "oci://ghcr.io/team"
-REGISTRY = "registry --remote https://ghcr.io --oci-version v2 --prefix team"
+TEAM = "oci://oci.example/team"
+REGISTRY = "registry --remote https://oci.example --oci-version v2 --prefix team"
 Opened = Callable[..., Host]
 
 
@@ -59,7 +59,7 @@ def test_the_words_and_a_user(host: Opened, tmp_path: Path) -> None:
     door.pull("sonoma", "v1", registry_url=TEAM)
     door.push("sonoma", "v2", registry_url=TEAM)
     assert [
-        "pull --oci-version v2 --prefix team --check-download-size --tag v1 sonoma https://ghcr.io | me:secret | ",
+        "pull --oci-version v2 --prefix team --check-download-size --tag v1 sonoma https://oci.example | me:secret | ",
         f"{REGISTRY} pull --tag v1 sonoma | me:secret | ",
         f"{REGISTRY} push --tag v2 sonoma | me:secret | ",
     ] == asked(tmp_path)
@@ -75,9 +75,9 @@ def test_a_token_takes_the_place_of_what_the_environment_has(
 
 def test_what_docker_login_left_is_handed_on(host: Opened, tmp_path: Path, told: list[object]) -> None:
     known = base64.b64encode(b"me:from-docker").decode()
-    docker(tmp_path, json.dumps({"auths": {"ghcr.io": {"auth": known}}}))
+    docker(tmp_path, json.dumps({"auths": {"oci.example": {"auth": known}}}))
     host().pull("sonoma", "v1", registry_url=TEAM)
-    docker(tmp_path, json.dumps({"auths": {"ghcr.io": {"identitytoken": "no password"}}}))
+    docker(tmp_path, json.dumps({"auths": {"oci.example": {"identitytoken": "no password"}}}))
     host().pull("sonoma", "v1", registry_url=TEAM)
     assert [] == told
     docker(tmp_path, "no JSON")
@@ -88,6 +88,6 @@ def test_what_docker_login_left_is_handed_on(host: Opened, tmp_path: Path, told:
 
 
 def test_an_anka_before_3_9_is_refused_before_anything_moves(host: Opened, tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match=r"3\.8\.5.* has no way to the OCI registry oci://ghcr\.io/team"):
+    with pytest.raises(RefusedError, match=r"3\.8\.5.* has no way to the OCI registry oci://oci\.example/team"):
         host("3.8.5").push("sonoma", "v1", registry_url=TEAM)
     assert [] == asked(tmp_path)

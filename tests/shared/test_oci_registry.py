@@ -134,8 +134,8 @@ def test_the_next_registry_where_one_does_not_answer(url):
     ("text", "expected"),
     [
         ("http://a:8089", None),
-        ("oci://ghcr.io", ("https://ghcr.io", "")),
-        ("oci://ghcr.io/team/vms/", ("https://ghcr.io", "team/vms")),
+        ("oci://oci.example", ("https://oci.example", "")),
+        ("oci://oci.example/team/vms/", ("https://oci.example", "team/vms")),
         ("oci+http://127.0.0.1:5000/x", ("http://127.0.0.1:5000", "x")),
     ],
 )
@@ -145,7 +145,7 @@ def test_addresses(text, expected):
     assert found is None or text.rstrip("/") == found.emit()
 
 
-@pytest.mark.parametrize("text", ["oci://", "oci:///team", "oci://ghcr.io/Team", "oci://gh cr/x", "oci://u:p@h/x"])
+@pytest.mark.parametrize("text", ["oci://", "oci:///team", "oci://oci.example/Team", "oci://o x/x", "oci://u:p@h/x"])
 def test_what_is_no_address_is_told_at_once(text):
     with pytest.raises(UsageError, match="the registry URL"):
         load({"HOME": "/nowhere", "ANKA_CI_REGISTRY_URL": text})
@@ -153,7 +153,7 @@ def test_what_is_no_address_is_told_at_once(text):
 
 def test_anka_and_oci_registries_are_no_copies_of_each_other(tmp_path):
     (tmp_path / "settings.yml").write_text(
-        "default: x\ncontexts:\n  x:\n    registries: [http://a:8089, oci://ghcr.io/team]\n"
+        "default: x\ncontexts:\n  x:\n    registries: [http://a:8089, oci://oci.example/team]\n"
     )
     with pytest.raises(UsageError, match="names Anka and OCI registries"):
         load({"ANKA_CI_SETTINGS": str(tmp_path / "settings.yml")})
@@ -162,17 +162,17 @@ def test_anka_and_oci_registries_are_no_copies_of_each_other(tmp_path):
 def test_the_words_of_3_9():
     words = Words(Release(numbers=(3, 9, 1)))
     told = [
-        words.registry("oci://ghcr.io/team", ["--cacert", "/ca"]),
-        words.registry("oci://ghcr.io"),
-        words.size("sonoma", "v1", "oci://ghcr.io/team", []),
+        words.registry("oci://oci.example/team", ["--cacert", "/ca"]),
+        words.registry("oci://oci.example"),
+        words.size("sonoma", "v1", "oci://oci.example/team", []),
     ]
     assert [
-        "registry --remote https://ghcr.io --oci-version v2 --prefix team --cacert /ca",
-        "registry --remote https://ghcr.io --oci-version v2",
-        "pull --oci-version v2 --prefix team --check-download-size --tag v1 sonoma https://ghcr.io",
+        "registry --remote https://oci.example --oci-version v2 --prefix team --cacert /ca",
+        "registry --remote https://oci.example --oci-version v2",
+        "pull --oci-version v2 --prefix team --check-download-size --tag v1 sonoma https://oci.example",
     ] == [" ".join(each) for each in told]
-    with pytest.raises(RefusedError, match=r"3\.8\.5\) has no way to the OCI registry oci://ghcr\.io/team"):
-        Words(Release(numbers=(3, 8, 5))).registry("oci://ghcr.io/team")
+    with pytest.raises(RefusedError, match=r"3\.8\.5\) has no way to the OCI registry oci://oci\.example/team"):
+        Words(Release(numbers=(3, 8, 5))).registry("oci://oci.example/team")
 
 
 def test_a_list_of_what_the_registry_tells():

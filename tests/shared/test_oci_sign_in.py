@@ -181,9 +181,9 @@ def test_what_docker_login_left(embedded: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "host", "user"),
     [
-        ({}, "ghcr.io", None),
-        ({"auths": {"ghcr.io": {}}}, "ghcr.io", None),
-        ({"auths": {"https://ghcr.io/v2/": {"username": "a", "password": "b"}}}, "ghcr.io", "a"),
+        ({}, "oci.example", None),
+        ({"auths": {"oci.example": {}}}, "oci.example", None),
+        ({"auths": {"https://oci.example/v2/": {"username": "a", "password": "b"}}}, "oci.example", "a"),
         ({"auths": {"https://index.docker.io/v1/": {"auth": "YTpi"}}}, "registry-1.docker.io", "a"),
         ({"auths": {"other:5000": {"auth": "YTpi"}}}, "other", None),
     ],

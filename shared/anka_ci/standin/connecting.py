@@ -84,7 +84,7 @@ def _oci(url: str, words: Mapping[str, str]) -> Address | None:
             return address
         return Address.of(address.url if address else url, prefix or (address.prefix if address else ""))
     except ValueError as error:
-        raise UsageError(str(error), hint="write it like `--remote https://ghcr.io --prefix team`") from None
+        raise UsageError(str(error), hint="write it like `--remote https://oci.example --prefix team`") from None
 
 
 def _layers(
