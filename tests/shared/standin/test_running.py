@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from anka_ci import process_group
+from anka_ci.clock import Cancelled
 from anka_ci.standin import tenants
 
 LINUX = pytest.mark.skipif(not process_group.PROCESSES.is_dir(), reason="only Linux tells who runs in a guest")
@@ -50,15 +51,20 @@ def test_codes_that_are_not_the_commands_own(ask, guest, library):
 
 
 @LINUX
-def test_what_runs_in_the_background_ends_with_the_guest(ask, say, monkeypatch):
+def test_what_runs_in_the_background_ends_with_the_guest(ask, say, library, monkeypatch):
     monkeypatch.setattr(tenants, "GRACE", 0.3)
-    ask("create", "vm")
+    heard = library / "vm_lib" / ask("create", "vm") / "guest" / "heard"
     ask("create", "other")
-    words = ["sh", "-c", "trap '' TERM; sleep 600 & wait; wait"]
+    words = ["sh", "-c", "trap '' TERM; echo >heard; while :; do sleep 600; done"]
     code, out, _ = say("run", "-b", "vm", "sleep", "600")
     assert (0, True) == (code, int(out) > 1)
     stubborn = ask("run", "-b", "vm", *words)["pid"]
     kept = ask("run", "-b", "other", "sleep", "600")["pid"]
+    for _ in range(500):  # until it no longer obeys
+        if heard.exists():
+            break
+        Cancelled().wait(0.02)
+    assert heard.exists()
     assert {} == ask("stop", "vm")
     assert [signal.SIGTERM, signal.SIGKILL] == [os.waitpid(each, 0)[1] for each in (int(out), stubborn)]
     os.kill(kept, 0)
