@@ -8,6 +8,8 @@ def call(Map args = [:]) {
         description: ['description', 'text'],
         onto: ['onto', 'text'],
         ifExists: ['if-exists', 'text'],
+        shallow: ['shallow', 'value'],
+        local: ['local', 'value'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],
         registryUrl: ['registry-url', 'text'],

@@ -72,6 +72,26 @@ WORDS: list[tuple[str, Call, tuple[str, ...]]] = [
         lambda host: host.push("vm", "v1", registry_url=URL, force=True),
         ("no push --force", *(f"{before} push --tag v1 --force vm" for before in (OLD, AT, AT))),
     ),
+    (
+        "push --shallow",
+        lambda host: host.push("vm", "v1", registry_url=URL, description="x", onto="other", force=True, shallow=True),
+        (
+            "no push --shallow",
+            "no push --shallow",
+            f"push --tag v1 --shallow --description x --force --remote-vm other vm {URL}",
+            f"push --tag v1 --shallow --description x --force --remote-vm other vm {URL}",
+        ),
+    ),
+    (
+        "push --local",
+        lambda host: host.tag("vm", "v1", description="x"),
+        ("registry push --tag v1 --local --description x vm",),
+    ),
+    (
+        "push --local --force",
+        lambda host: host.tag("vm", "v1", force=True),
+        ("no push --force", *["registry push --tag v1 --local --force vm"] * 3),
+    ),
     ("clone", lambda host: host.clone("vm", "new"), ("clone vm new; show u",)),
     ("clone --copy", lambda host: host.clone("vm", "new", copy=True), ("clone --copy vm new; show u",)),
     (

@@ -28,6 +28,14 @@ NO_CHECKOUT = {**AS_SAID, "ANKA_PULL_CHECKOUT": "0"}
 class Transfers(Asking):
     """Templates on their way; ``registry_url`` is never the Mac's default."""
 
+    def check(self, registry_url: str, *, fetch_only: bool = False, shallow: bool = False) -> None:
+        """``RefusedError`` where this release, or the way to sign in, has no pull or push of that kind."""
+        options = ["--cert"] if self._found.certificate is not None else []
+        if fetch_only:
+            self._words.fetch("", "", registry_url, options)
+        if shallow:
+            self._words.push_shallow("", "", description="", onto=None, force=False, url=registry_url, options=options)
+
     def download_size(self, template: str, tag: str, registry_url: str) -> DownloadSize:
         """What a pull of the tag would download onto this host; 0 when it is here already."""
         with files.handed(self._signed(registry_url)) as signed:
@@ -73,15 +81,28 @@ class Transfers(Asking):
         description: str = "",
         onto: str | None = None,
         force: bool = False,
+        shallow: bool = False,
     ) -> Moved:
         """Push a VM as a tag, ``onto`` an existing template if given; ``force`` replaces an existing tag.
+
+        With ``shallow`` one layer that holds what all hold is sent; ``RefusedError`` where ``check`` raises it.
 
         Never repeated by itself: whether a push that failed has arrived is for the registry to say.
         """
         turn = self._turn(f"the push of {vm}:{tag}", agent=True)
         with turn, files.handed(self._signed(registry_url)) as signed:
-            before = self._words.registry(registry_url, signed.options)
-            words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)
+            if shallow:
+                words = self._words.push_shallow(
+                    *(vm, tag),
+                    description=description,
+                    onto=onto,
+                    force=force,
+                    url=registry_url,
+                    options=signed.options,
+                )
+            else:
+                before = self._words.registry(registry_url, signed.options)
+                words = self._words.push(vm, tag, description=description, onto=onto, force=force, before=before)
             body = self._body(words, signed.variables, sought=vm, subject=tag)
         return answers.moved(body, "bytes_sent")
 

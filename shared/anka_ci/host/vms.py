@@ -149,6 +149,14 @@ class Vms(Asking):
         with self._turn(f"the deletion of {vm}:{tag}"):
             self._body(self._words.delete_tag(vm, tag), sought=f"{vm}:{tag}")
 
+    def tag(self, vm: str, tag: str, *, description: str = "", force: bool = False) -> None:
+        """Make what a VM is now a local tag and the current one; no registry is asked.
+
+        ``RefusedError`` when the tag is here, unless ``force`` lets it go (2.3 and later).
+        """
+        with self._turn(f"the tag {tag} of {vm}", agent=True):
+            self._body(self._words.tag(vm, tag, description=description, force=force), sought=vm)
+
     def reset(self, vm: str, tag: str | None = None) -> None:
         """Make a VM what one of its local tags is (the current one when none is given), as it is on this host.
 

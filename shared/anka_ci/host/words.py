@@ -59,15 +59,20 @@ class Words:
         return [*before, "pull", "--tag", tag, *(["--shrink"] if shrink else []), template]
 
     def fetch(self, template: str, tag: str, url: str, options: Sequence[str]) -> list[str]:
-        """A pull that checks nothing out: an option of the top-level pull only, which takes no client certificate."""
+        """A pull that checks nothing out: an option of the top-level pull only."""
+        first, where = self._top("pull --fetch-only", url, options, "pull the tag, which checks it out as well")
+        return ["pull", *first, "--fetch-only", "--tag", tag, template, where]
+
+    def _top(self, what: str, url: str, options: Sequence[str], instead: str) -> tuple[list[str], str]:
+        """What goes before and behind the words of a top-level ``pull`` or ``push``: new in 3.0, and they take a bare
+        URL and no options of a connection, so no client certificate either."""
         if not self._release.since(3):
-            raise self._lacks("pull --fetch-only", "pull the tag, which checks it out as well")
+            raise self._lacks(what, instead)
         if "--cert" in options:
-            hint = "sign in by an API key or a token, or pull the tag, which checks it out as well"
-            raise RefusedError("`anka pull --fetch-only` takes no client certificate", hint=hint)
+            hint = f"sign in by an API key or a token, or {instead}"
+            raise RefusedError(f"`anka {what}` takes no client certificate", hint=hint)
         address = Address.read(url)
-        where = [url] if address is None else [address.url]
-        return ["pull", *(self._oci(address) if address else []), "--fetch-only", "--tag", tag, template, *where]
+        return ([], url) if address is None else (self._oci(address), address.url)
 
     def checkout(self, vm: str, tag: str | None, *, shrink: bool = False) -> list[str]:
         """A pull that asks no network: the tag becomes what the VM is."""
@@ -77,12 +82,25 @@ class Words:
     def push(
         self, vm: str, tag: str, *, description: str, onto: str | None, force: bool, before: Sequence[str]
     ) -> list[str]:
-        options = ["--description", description] if description else []
-        options += ["--remote-vm", onto] if onto else []
+        options = [*self._forced(force), *(["--remote-vm", onto] if onto else [])]
+        return [*before, "push", "--tag", tag, *_said(description), *options, vm]
+
+    def push_shallow(
+        self, vm: str, tag: str, *, description: str, onto: str | None, force: bool, url: str, options: Sequence[str]
+    ) -> list[str]:
+        """A push of one layer that holds what all layers hold: an option of the top-level push only."""
+        first, where = self._top("push --shallow", url, options, "push the VM as it is, with its layers")
+        options = [*self._forced(force), *(["--remote-vm", onto] if onto else [])]
+        return ["push", *first, "--tag", tag, "--shallow", *_said(description), *options, vm, where]
+
+    def tag(self, vm: str, tag: str, *, description: str, force: bool) -> list[str]:
+        """A push that asks no network: what the VM is becomes a local tag."""
+        return ["registry", "push", "--tag", tag, "--local", *_said(description), *self._forced(force), vm]
+
+    def _forced(self, force: bool) -> list[str]:
         if force and not self._release.since(2, 3):
             raise self._lacks("push --force", "revert the tag in the registry first, and choose another one here")
-        options += ["--force"] if force else []
-        return [*before, "push", "--tag", tag, *options, vm]
+        return ["--force"] if force else []
 
     def remotes(self) -> list[str]:
         """The registries that are configured. 3.9 has ``--list``, and still knows the old name."""
@@ -142,3 +160,7 @@ class Words:
         return (
             ["delete", "--yes", "--tag", tag, vm] if self._release.since(2, 5) else ["delete", "--yes", f"{vm}:{tag}"]
         )
+
+
+def _said(description: str) -> list[str]:
+    return ["--description", description] if description else []

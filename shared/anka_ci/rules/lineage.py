@@ -59,21 +59,27 @@ def landed(anka: Anka, template_id: str, tag: str, content: Content, *, newest: 
     return found
 
 
-def arrived(anka: Anka, template_id: str, tag: str, content: Content, *, newest: bool) -> Version:
+def arrived(
+    anka: Anka, template_id: str, tag: str, *, content: Content | None = None, unlike: Content | None = None
+) -> Version:
     """The version that a push made, waiting out the registry's cache; ``FellShortError`` when it does not show.
 
-    With ``newest`` it has to be the newest and of that content; otherwise the tag has to be there.
+    The tag has to be there; with ``content`` as the newest version and of that content, with ``unlike`` of another
+    content than that.
     """
 
     def look() -> watch.Seen[Version | None]:
-        if newest:
+        if content is not None:
             version = landed(anka, template_id, tag, content, newest=True)
         else:
             try:
                 known = anka.registry.by_id(template_id).versions or ()
             except NotFoundError:
                 known = ()
-            version = next((each for each in known if each.tag == tag), None)
+            version = next(
+                (each for each in known if each.tag == tag and not (unlike and unlike.same(Content.of_version(each)))),
+                None,
+            )
         return watch.Seen(value=version, ended=version is not None)
 
     found = watch.poll(
@@ -147,3 +153,24 @@ def leftover(anka: Anka, vm: Vm, tag: str, content: Content, versions: Sequence[
     return Loss(
         text=f"the local tag {vm.name}:{tag} with another content, which the registry does not have", little=True
     )
+
+
+def retagged(anka: Anka, vm: Vm, tag: str, content: Content, *, if_exists: str) -> tuple[str, Loss | None]:
+    """What making a local tag comes to: tagged, replaced, skipped or unchanged, and what is lost with an old one.
+
+    ``RefusedError`` where the tag is here with another content and ``if_exists`` is ``fail``.
+    """
+    if tag not in anka.host.tags(vm.id):
+        return "tagged", None
+    top = anka.host.top(vm.id, tag)
+    if content.same(Content(top=top or "")):  # of a tag's suspended state nothing is told
+        return "unchanged" if vm.tag == tag else "tagged", None
+    if if_exists == "skip":
+        return "skipped", None
+    title = f"{vm.name}:{tag}"
+    if if_exists == "fail":
+        raise RefusedError(
+            f"the local tag exists: {title}, with another content",
+            hint="choose another tag, or say if-exists: skip, or replace",
+        )
+    return "replaced", Loss(text=f"the local tag {title} as it is; the registry is not asked for it", little=True)

@@ -78,6 +78,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     if inputs.local:
         return _local(inputs, anka, *checkout.local_tag(anka, inputs.template, inputs.tag, inputs.version))
     try:
+        if inputs.fetch_only:
+            anka.host.check(anka.registry.url, fetch_only=True)
         arch = anka.host.arch()
         template = anka.registry.template(inputs.template, arch=arch)
         version = template.pick(inputs.tag, inputs.version)

@@ -118,23 +118,105 @@ def test_a_running_vm_is_refused(anka, change, standin):
     assert [("base", 0), ("v1", 1)] == versions(anka)
 
 
-ABORTED = '{"status":"ERROR","code":1,"message":"connection aborted"}'
+def test_one_layer_that_holds_what_all_hold(anka, change):
+    change("one")
+    with pytest.raises(ConfirmationError, match=r"sonoma:v1 as it is"):
+        push(anka, tag="v1", shallow="true", if_exists="replace")
+    done = push(anka, tag="v2", shallow="true", description="flat")
+    assert ("done", "pushed", 2, 0) == (
+        done.status,
+        *(done.outputs[key] for key in ("outcome", "version", "bytes-shared")),
+    )
+    assert "push sonoma as sonoma:v2 (version 2), as one layer" == done.plan["actions"][0]["text"]
+    base, v1, v2 = anka.registry.template("sonoma").versions
+    assert (1, True) == (len(v2.images), set(v2.images).isdisjoint({*base.images, *v1.images}))
+    assert (v2.size, "flat") == (done.outputs["bytes-sent"], v2.description)
+    again = push(anka, tag="v2", shallow="true")
+    assert ("unchanged", 0) == (again.outputs["outcome"], again.outputs["bytes-sent"])
+    change("two")
+    replaced = push(anka, tag="v2", shallow="true", if_exists="replace", confirm="yes")
+    new = anka.registry.template("sonoma").newest
+    assert ("replaced", 2, 1) == (replaced.outputs["outcome"], replaced.outputs["version"], len(new.images))
+    assert new.images != v2.images
+
+
+def test_only_a_local_tag(anka, change, standin):
+    away = Anka(replace(anka.context, registry_urls=("http://127.0.0.1:9",)))  # it is not asked
+    change("one")
+    done = push(away, tag="mine", local="true", description="words")
+    assert ("done", "tagged", None, 0) == (
+        done.status,
+        *(done.outputs.get(key) for key in ("outcome", "version", "bytes-sent")),
+    )
+    assert (["mine", "v1"], "mine") == (anka.host.tags("sonoma"), anka.host.vm("sonoma").tag)
+    assert [("base", 0), ("v1", 1)] == versions(anka)
+    assert ("unchanged", "unchanged") == (
+        (again := push(away, tag="mine", local="true")).status,
+        again.outputs["outcome"],
+    )
+    # the same content under another tag, and back again: nothing is lost by it
+    push(away, tag="other", local="true")
+    assert "tagged" == push(away, tag="mine", local="true").outputs["outcome"]
+    assert ["mine", "other", "v1"] == anka.host.tags("sonoma")
+    change("two")
+    with pytest.raises(RefusedError, match="the local tag exists: sonoma:mine, with another content"):
+        push(away, tag="mine", local="true")
+    assert "skipped" == push(away, tag="mine", local="true", if_exists="skip").outputs["outcome"]
+    with pytest.raises(ConfirmationError, match="the local tag sonoma:mine as it is; the registry is not asked for it"):
+        push(away, tag="mine", local="true", if_exists="replace")
+    old = anka.host.top("sonoma", "mine")
+    assert "replaced" == push(away, tag="mine", local="true", if_exists="replace", confirm="yes").outputs["outcome"]
+    assert old != anka.host.top("sonoma", "mine")
+    # the next push completes what the tag has begun
+    assert "pushed" == push(anka, tag="mine").outputs["outcome"]
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_after_a_failed_push_the_registry_is_asked(anka, change, tmp_path, arrives):
-    # a command that loses its connection, before or after the registry has the version, as has been seen at 100 %
+def test_whether_a_push_of_one_layer_has_arrived_cannot_be_told(anka, change, tmp_path, arrives):
+    command = breaking(anka, tmp_path, arrives)
+    change("one")
+    with pytest.raises(RefusedError, match="connection aborted"):
+        push(Anka(replace(anka.context, anka=(command,))), tag="v2", shallow="true")
+
+
+def test_what_a_release_cannot_is_refused_by_the_plan(anka, change, tmp_path):
+    old = tmp_path / "old-anka"
+    body = '{"status":"OK","body":{"version":"2.5.7","product":"Anka"},"message":""}'
+    old.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *' version') printf %s '{body}';; *) exec {anka.context.anka[0]} \"$@\";; esac\n"
+    )
+    old.chmod(0o755)
+    doors = Anka(replace(anka.context, anka=(str(old),)))
+    for step, inputs, said in (
+        ("push", {"tag": "v2", "shallow": "true"}, r"\(2.5.7\) has no push --shallow"),
+        ("pull", {"tag": "v1", "fetch-only": "true"}, r"\(2.5.7\) has no pull --fetch-only"),
+    ):
+        with pytest.raises(RefusedError, match=said):
+            perform(step, {"template": "sonoma", **inputs}, doors, plan_only=True)
+
+
+def breaking(anka, folder, arrives):
+    """A command that loses its connection, before or after the registry has the version, as has been seen at 100 %."""
     real = anka.context.anka[0]
-    command = tmp_path / "anka"
+    command = folder / "anka"
     first = f'{real} "$@" >&2' if arrives else ":"
     command.write_text(
         f"#!/bin/sh\ncase \"$*\" in *' push '*) {first}; printf %s '{ABORTED}'; exit 1;;\n"
         f' *) exec {real} "$@";; esac\n'
     )
     command.chmod(0o755)
+    return str(command)
+
+
+ABORTED = '{"status":"ERROR","code":1,"message":"connection aborted"}'
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_after_a_failed_push_the_registry_is_asked(anka, change, tmp_path, arrives):
+    command = breaking(anka, tmp_path, arrives)
     change("one")
     told = []
-    doors = Anka(replace(anka.context, anka=(str(command),)), tell=told.append)
+    doors = Anka(replace(anka.context, anka=(command,)), tell=told.append)
     if arrives:
         done = push(doors, tag="v2")
         assert ("done", "pushed", 2) == (done.status, done.outputs["outcome"], done.outputs["version"])
@@ -174,6 +256,8 @@ def test_other_tags_are_refused(anka, tag):
         ({}, UsageError, "input 'tag' is missing"),
         ({"tag": "v2"}, NotFoundError, "no VM 'sonoma' in `anka list` of this host"),
         ({"tag": "v2", "onto": ""}, UsageError, "onto: is given but empty"),
+        ({"tag": "v2", "local": "true", "onto": "x"}, UsageError, "local does not go with onto or shallow"),
+        ({"tag": "v2", "local": "true", "shallow": "true"}, UsageError, "local does not go with onto or shallow"),
         ({"tag": "v2", "if_exists": "overwrite"}, UsageError, "none of fail, skip, replace"),
     ],
 )
