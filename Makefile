@@ -16,7 +16,7 @@ test: ## the test suite (under 3 minutes on 2 cores)
 	@.ci/venv test
 	@$(BIN)/pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN))) $(ARGS) # two per core: tests wait for processes and locks
 
-integration: ## other programs against the real server: skopeo, strace, full disks (under 20 minutes; installs them as root)
+integration: ## other programs against the real server: act, skopeo, strace, full disks (under 20 minutes; installs them as root)
 	@.ci/venv test
 	@.ci/tools
 	@$(BIN)/pytest tests/integration $(ARGS)

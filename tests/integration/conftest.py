@@ -13,10 +13,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from anka_ci.clock import SystemClock
+
+if TYPE_CHECKING:
+    from integration.acting import Machine
 
 Serve = Callable[..., "contextlib.AbstractContextManager[Served]"]
 
@@ -42,7 +46,7 @@ class Served:
 
 def tool(name: str) -> str:
     """The path of a program; the test is skipped, with the reason, where it is missing."""
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path=str(Path.home() / ".local" / "bin"))
     if found is None:
         pytest.skip(f"{name} is not installed: run .ci/tools as root, or install it by hand")
     return found
@@ -108,3 +112,12 @@ def small(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of its own, of 8 MiB."""
     with disk(tmp_path / "small", "8m") as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A runner's machine with ``act``, on which two jobs that began at once have installed anka-ci; ``first`` is what
+    they told. From then on nothing can be installed there."""
+    from integration import acting
+
+    return acting.installed(tmp_path_factory.mktemp("machine"))
