@@ -29,12 +29,16 @@ render: ## write the files that are rendered from the steps (ARGS=--check only c
 	@.ci/venv server
 	@$(BIN)/anka-ci render $(ARGS)
 
-lint: ## ruff, shellcheck, and the schemas of workflows and actions
+lint: WORKFLOWS = .github/workflows/*.yml $(wildcard tests/pipelines/*.workflow.yml)
+lint: ACTIONS = action.yml actions/*/action.yml
+lint: ## ruff, shellcheck, and for workflows and actions: their schemas, zizmor, actionlint
 	@.ci/venv lint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml actions/*/action.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTIONS)
+	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona pedantic $(WORKFLOWS) $(ACTIONS)
+	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck $(WORKFLOWS)
 	@$(BIN)/shellcheck actions/run.sh .ci/venv .ci/tools .ci/run
 
 types: ## mypy --strict
