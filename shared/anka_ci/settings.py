@@ -38,7 +38,7 @@ SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
     f"{key}-{place}"
     for key in (
         *("token", "certificate", "key", "passphrase", "api-key", "client-secret"),
-        *("user", "auth-token", "headers"),
+        *("user", "auth-token", "headers", "proxy"),
     )
     for place in ("env", "file")
 }

@@ -100,6 +100,28 @@ def test_what_the_registry_has_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "env"),
+    [
+        ("protected: false", {"ANKA_CI_PROXY_FILE": "FILE"}),
+        ("proxy-file: FILE", {}),
+        ("proxy-env: P", {"P": "http://me:hush@proxy.example:3128"}),
+    ],
+)
+def test_a_proxy_whose_address_is_a_secret(tmp_path: Path, text: str, env: dict[str, str]) -> None:
+    file = tmp_path / "proxy"
+    file.write_text("http://me:hush@proxy.example:3128\n")
+    env = {name: value.replace("FILE", str(file)) for name, value in env.items()}
+    assert "http://me:hush@proxy.example:3128" == load(env, tmp_path, text.replace("FILE", str(file))).proxy
+
+
+def test_an_id_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    file.write_text("ci\n")
+    context = load({"ANKA_CI_API_KEY_ID_FILE": str(file), "ANKA_CI_API_KEY": LINE}, tmp_path)
+    assert "ci" == context.api_key_id
+
+
+@pytest.mark.parametrize(
     ("env", "said"),
     [
         ({"ANKA_CI_TOKEN": "t", "ANKA_CI_CLIENT_ID": "c"}, "the root token (ANKA_CI_TOKEN) and an OpenID client"),
@@ -116,9 +138,18 @@ def test_what_the_registry_has_of_its_own(tmp_path: Path) -> None:
         ({"ANKA_CI_HEADERS": "Content-Length: 1"}, "is not yours to set"),
         ({"ANKA_CI_TOKEN": "t", "ANKA_CI_HEADERS": "authorization: Basic x"}, "and the header Authorization"),
         ({"ANKA_CI_REGISTRY_SIGN_IN": "no"}, "may only be none"),
+        ({"ANKA_CI_CA_FILE": "/ca.pem"}, "ANKA_CI_CA_FILE is no variable"),
+        ({"ANKA_CI_REGISTRY_CA_FILE": "/ca.pem"}, "ANKA_CI_REGISTRY_CA_FILE is no variable"),
+        ({"ANKA_CI_PROXY_FILE": "/nowhere/proxy"}, "/nowhere/proxy cannot be read"),
         *(
             ({name: "s3cret!", f"{name}_FILE": "/f"}, f"{name} and {name}_FILE are both set")
-            for name in ("ANKA_CI_TOKEN", "ANKA_CI_KEY", "ANKA_CI_REGISTRY_TOKEN", "ANKA_CI_CLIENT_SECRET")
+            for name in (
+                "ANKA_CI_TOKEN",
+                "ANKA_CI_KEY",
+                "ANKA_CI_REGISTRY_TOKEN",
+                "ANKA_CI_CLIENT_SECRET",
+                "ANKA_CI_PROXY",
+            )
         ),
     ],
 )

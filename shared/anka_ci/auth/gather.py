@@ -57,12 +57,15 @@ Layer = Mapping[str, Given]
 def environment(env: Mapping[str, str], prefix: str) -> dict[str, Given]:
     """What the environment says: ``ANKA_CI_API_KEY``, or the file that ``ANKA_CI_API_KEY_FILE`` names.
 
-    ``UsageError`` when both are set, because only a person knows which is the old one.
+    ``UsageError`` when both are set, because only a person knows which is the old one. ``ANKA_CI_CA`` is the path of a
+    file already, so that there is no ``ANKA_CI_CA_FILE``.
     """
     found = {}
     for key in KEYS:
         name = prefix + key.replace("-", "_").upper()
-        file = "" if key in ("ca", "proxy", "api-key-id", "client-id") else env.get(f"{name}_FILE")
+        file = env.get(f"{name}_FILE")
+        if file and key == "ca":
+            raise UsageError(f"{name}_FILE is no variable", hint=f"{name} itself is the path of the file: set that one")
         if env.get(name) and file:
             raise UsageError(f"{name} and {name}_FILE are both set", hint="leave one of them out")
         if env.get(name):

@@ -23,6 +23,7 @@ from anka_ci.standin.library import Library
 from anka_ci.standin.output import INTERRUPTED, Failure, Voice
 from anka_ci.standin.persona import persona
 from anka_ci.standin.remotes import Kept, Remotes
+from anka_ci.standin.tables import GRID, check
 
 GLOBAL_FLAGS = ("--machine-readable", "-j", "--debug")
 """Flags before the command; those of 2.x with a value are in ``GLOBAL_VALUES``."""
@@ -61,7 +62,9 @@ def main(
     try:
         voice = dataclasses.replace(voice, persona=persona(environment.get("ANKA_STANDIN_GENERATION", "")))
         cancelled = Cancelled() if cancelled is None else cancelled
-        reply = perform(_desk(voice, place, environment, cancelled, clock), words)
+        desk = _desk(voice, place, environment, cancelled, clock)
+        voice = desk.voice
+        reply = perform(desk, words)
     except AnkaCiError as error:
         return voice.fail(error)
     except OSError as error:
@@ -78,6 +81,7 @@ def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: 
     config = Kept(place / "config.json")
     kept = config.read()
     unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or kept.get("allow_nonunique_names")
+    form = voice.form if voice.machine else environment.get("ANKA_TABLE_FMT") or str(kept.get("table_fmt") or GRID)
     registries = environment.get("ANKA_REGISTRY_REMOTES_FILE_PATH") or kept.get("registry_remotes_file_path")
     return Desk(
         library=Library(vms, images, clock, named_by_id=voice.generation == 2, unique_names=unique not in ("1", 1)),
@@ -86,7 +90,7 @@ def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: 
         home=place,
         environment=environment,
         cancelled=cancelled,
-        voice=voice,
+        voice=dataclasses.replace(voice, form=check(form)),
     )
 
 

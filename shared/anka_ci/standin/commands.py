@@ -136,6 +136,15 @@ COMMANDS: Mapping[str, Command] = {
     "version": Command(room="local", do="version", after="", summary="Show the release that is played", hidden=True),
 }
 
+NOT_HERE = {
+    "view": "a guest here is a folder and has no display",
+    "usb": "a guest here is a folder and has no USB devices",
+    "attach": "a guest here is a folder and has no USB devices",
+    "detach": "a guest here is a folder and has no USB devices",
+    "log": "this command keeps no log: what goes wrong is in its answer",
+}
+"""Anka's commands that no integration was seen to run, and why there is none of them."""
+
 
 def overview(generation: int) -> Reply:
     """What ``anka`` alone prints: every command, but those that Anka hides too."""
@@ -155,6 +164,8 @@ def perform(desk: Desk, words: list[str]) -> Reply:
     name, *rest = words
     name = "version" if name == "--version" else name
     command = COMMANDS.get(name)
+    if name in NOT_HERE:
+        raise UsageError(f"{name}: Anka's command of that name is not in this stand-in", hint=NOT_HERE[name])
     if command is None:
         hint = suggestion(name, COMMANDS) or "see `anka --help`"
         raise UsageError(f"no such command: {name}", hint=hint)

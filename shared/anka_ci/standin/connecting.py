@@ -5,6 +5,10 @@ it was added; its sign-in is ``--user``, ``ANKA_REGISTRY_USER``, ``ANKA_REGISTRY
 left. ``--remote`` takes an address of the settings' kind as well (``oci://HOST/PREFIX``). Source: Anka's page on OCI
 registries since 3.9; that a prefix alone is enough is from its examples.
 
+A proxy is that of ``ANKA_CI_PROXY``, else of ``http_proxy`` and ``https_proxy``, and ``no_proxy`` is honoured. Of Anka
+that is documented for the activation of a licence and, from the system's settings, for ``create`` (3.4 on) only: its
+pages on licences and its release notes. Whether its registry commands do so is undocumented.
+
 Apart from what is remembered, because HTTP and sign-in take as long to load as all the rest, and most commands need
 neither.
 """

@@ -14,9 +14,10 @@ from anka_ci.errors import UsageError
 from anka_ci.standin import guests, hardware, mounts, tenants
 from anka_ci.standin.asking import confirm
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import Failure, Reply, table
+from anka_ci.standin.output import Failure, Reply
 from anka_ci.standin.properties import everything
 from anka_ci.standin.stored import Machine, Meta, Stored, new_mac
+from anka_ci.standin.tables import table
 from anka_ci.standin.told import see, tagged
 from anka_ci.standin.words import Words, exactly, options, parse
 from anka_ci.wire.values import check_name

@@ -1,7 +1,7 @@
 """The commands that tell about the stand-in itself: version, license, config.
 
 Asks no network and knows no VM. Keys of ``config`` and their defaults are those of Anka's command-line reference; only
-those about the library, pulls and names mean anything here.
+those about the library, pulls, names, tables and the CA mean anything here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from anka_ci.errors import UsageError
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, details
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply
+from anka_ci.standin.tables import check, details
 from anka_ci.standin.words import exactly, options, parse
 
 PRODUCT = "Anka Build Stand-in"
@@ -97,7 +98,10 @@ def config(desk: Desk, words: list[str]) -> Reply:
         return Reply(body=known[args[0]], text=known[args[0]] + "\n")
     if args[0].endswith("_dir"):
         raise Failure(f"{args[0]}: is set by ANKA_HOME or ANKA_{args[0].upper()}")
-    desk.config.write({**desk.config.read(), args[0]: args[1]})
+    if args[0] == "table_fmt":
+        check(args[1])
+    with desk.config.alone():
+        desk.config.write({**desk.config.read(), args[0]: args[1]})
     return Reply()
 
 
@@ -108,8 +112,9 @@ def _chosen(desk: Desk, names: tuple[str, ...], known: Mapping[str, str], *, res
     if reset and not names:
         raise UsageError("usage: anka config --reset NAME…")
     if reset:
-        kept = desk.config.read()
-        desk.config.write({key: value for key, value in kept.items() if key not in names})
+        with desk.config.alone():
+            kept = desk.config.read()
+            desk.config.write({key: value for key, value in kept.items() if key not in names})
         return Reply()
     chosen = {name: known[name] for name in names or known}
     return Reply(body=chosen, text=details(chosen))

@@ -14,8 +14,9 @@ from typing import Any
 from anka_ci.errors import UsageError
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.files import put
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, table
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply
 from anka_ci.standin.stored import Machine
+from anka_ci.standin.tables import table
 from anka_ci.standin.words import exactly, options, parse
 
 PLACE = ("Volumes", "My Shared Files")

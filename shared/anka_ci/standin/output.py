@@ -1,4 +1,4 @@
-"""What the command says: the envelope of ``--machine-readable``, tables for people, progress and error codes.
+"""What the command says: the envelope of ``--machine-readable``, text for people, progress and error codes.
 
 One JSON line without a newline, as the vendor's tools and their readers expect it, and nothing else on stdout.
 """
@@ -9,13 +9,14 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from anka_ci.clock import Clock, SystemClock
 from anka_ci.errors import AnkaCiError, InterruptError, NotFoundError, UnreachableError
 from anka_ci.standin.persona import DEFAULT, Persona
+from anka_ci.standin.tables import GRID, Text, draw
 
 NOT_FOUND, EXISTS, NO_REGISTRY, FAILED, INTERRUPTED = 3, 18, 30, 1, 130
 _EXCEPTIONS = {
@@ -41,19 +42,20 @@ class Reply:
 
     body: Any = None
     message: str = ""
-    text: str | None = None
+    text: Text | None = None
     code: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
     """How to speak: ``machine`` in envelopes, ``steps`` with progress on stderr all the same, ``quiet`` without any,
-    in the words of ``persona``."""
+    in the words of ``persona``, with tables drawn in ``form``."""
 
     machine: bool = False
     steps: bool = False
     quiet: bool = False
     persona: Persona = DEFAULT
+    form: str = GRID
 
     @property
     def generation(self) -> int:
@@ -70,7 +72,7 @@ class Voice:
                 found["exception_type"] = "AnkaException"
             sys.stdout.write(json.dumps(found, ensure_ascii=False))
         else:
-            text = reply.message if reply.text is None else reply.text
+            text = reply.message if reply.text is None else draw(reply.text, self.form)
             sys.stdout.write(text + "\n" if text and not text.endswith("\n") else text)
         sys.stdout.flush()
         return reply.code
@@ -106,27 +108,6 @@ def words(error: AnkaCiError) -> str:
     if isinstance(error, NotFoundError) and error.noun != "call":
         return f"{error.sought}: not found"
     return error.message
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A grid as Anka draws it: a line after every row, the heads above."""
-    return _grid([head, *rows])
-
-
-def _grid(rows: Sequence[Sequence[object]]) -> str:
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
-    lines = [rule]
-    for row in cells:
-        lines += ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |", rule]
-    return "\n".join(lines)
-
-
-def details(found: Mapping[str, object]) -> str:
-    """A mapping as a grid of two columns without heads; what is nested is left to ``--machine-readable``."""
-    rows = [(key, value) for key, value in found.items() if not isinstance(value, (list, dict))]
-    return _grid(rows) if rows else ""
 
 
 def size(count: int) -> str:

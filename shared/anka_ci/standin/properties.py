@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from anka_ci.standin.local import bytes_of
-from anka_ci.standin.output import day, details, size, table
+from anka_ci.standin.output import day, size
 from anka_ci.standin.stored import Meta
+from anka_ci.standin.tables import Text, details, table
 from anka_ci.wire.values import emit_time
 
 ADDRESS = "127.0.0.1"
@@ -110,7 +111,7 @@ def everything(seen: Seen) -> dict[str, Any]:
     return {**found, "status": seen.status}
 
 
-def person(seen: Seen) -> str:
+def person(seen: Seen) -> Text:
     """The same for people."""
     meta, cpu = seen.meta, _mapping(seen.config.get("cpu"))
     since = day(meta.started) if seen.running else day(meta.stopped)
@@ -216,10 +217,10 @@ def plain(key: str, value: object) -> str:
     return size(value) if key in BYTES and isinstance(value, int) else str(value)
 
 
-def property_text(name: str, found: Any) -> str:
+def property_text(name: str, found: Any) -> Text:
     """A property for people: a table, and the rules of a network card in one of their own."""
     if isinstance(found, list):
         return table(HEADS[name], [[each.get(key, "") for key in HEADS[name]] for each in found])
     text = details({key: plain(key, value) for key, value in found.items() if not isinstance(value, list)})
     rules = found.get("port_forwarding_rules")
-    return text + (f"\n\nport_forwarding_rules:\n{property_text('port', rules)}" if rules else "")
+    return (text, "\n\nport_forwarding_rules:\n", property_text("port", rules)) if rules else text

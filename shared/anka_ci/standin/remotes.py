@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from anka_ci.errors import UsageError
-from anka_ci.standin.files import put
+from anka_ci.standin.files import PUT, put
 from anka_ci.standin.output import NO_REGISTRY, Failure
 from anka_ci.wire.values import check_name
 
@@ -43,6 +44,16 @@ class Kept:
             raise Failure(f"{self._file}: is no JSON object", hint="correct it, or remove it")
         return found
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """One command at a time changes the file; what one left that was killed over it is removed."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_name(f".{self._file.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for left in self._file.parent.glob(f"{PUT}{glob.escape(self._file.name)}-*"):
+                left.unlink(missing_ok=True)
+            yield
+
     def write(self, found: Mapping[str, Any]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         put(self._file, json.dumps(found, indent=1).encode(), mode=0o600)
@@ -61,14 +72,6 @@ class Remotes:
             raise Failure(f"{self._file}: is no list of registries of the stand-in", hint=hint)
         return found
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One command at a time changes the file."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_name(f".{self._file.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def all(self) -> dict[str, dict[str, str]]:
         return dict(self._read().get("registries") or {})
 
@@ -83,17 +86,17 @@ class Remotes:
         if "-----BEGIN" in kept.get("api_key", ""):
             raise Failure("a key itself is not kept here", hint="name its file with --api-key")
         kept |= {key: str(Path(kept[key]).absolute()) for key in FILES if key in kept}
-        with self._alone():
+        with self._kept.alone():
             self._kept.write({"default": name, "registries": {**self.all(), name: {"url": check_url(url), **kept}}})
 
     def choose(self, name: str) -> None:
         """Make a remembered registry the default."""
-        with self._alone():
+        with self._kept.alone():
             self.url(name)
             self._kept.write({"default": name, "registries": self.all()})
 
     def remove(self, names: list[str]) -> None:
-        with self._alone():
+        with self._kept.alone():
             left, default = self.all(), self.default()
             for name in dict.fromkeys(names):
                 self.url(name)

@@ -13,9 +13,10 @@ from anka_ci import document
 from anka_ci.errors import AnkaCiError, UsageError
 from anka_ci.standin import guests, mounts
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, table
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day
 from anka_ci.standin.properties import PROPERTIES, Seen, everything, moment, person, plain, property_text, titled
 from anka_ci.standin.stored import Machine, Stored, with_top
+from anka_ci.standin.tables import details, table
 from anka_ci.standin.words import exactly, options, parse
 
 OPTIONS = {

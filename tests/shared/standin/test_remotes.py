@@ -38,3 +38,23 @@ def test_a_file_that_is_not_ours_stays_as_it_is(ask: Ask, tmp_path: Path, conten
 def test_what_is_remembered_is_for_this_user_alone(ask: Ask, library: Path) -> None:
     ask("registry", "-o2", "-u", "me:word", "add", "-f", "here", "http://127.0.0.1:1")
     assert 0o600 == (library / "registries.json").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("registries.json", ("registry", "add", "-f", "b", "http://127.0.0.1:1")),
+        ("config.json", ("config", "chunk_size", "1")),
+        ("config.json", ("config", "--reset", "chunk_size")),
+    ],
+)
+def test_what_a_killed_command_left_half_written_goes_with_the_next(
+    ask: Ask, library: Path, name: str, words: tuple[str, ...]
+) -> None:
+    library.mkdir()
+    left = library / f".put-{name}-12345"
+    left.write_text("{")
+    other = library / ".put-another.json-12345"
+    other.write_text("{")
+    ask(*words)
+    assert [other.name] == [path.name for path in library.glob(".put-*")]

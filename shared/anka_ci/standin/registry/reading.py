@@ -12,9 +12,10 @@ from anka_ci.errors import UsageError
 from anka_ci.standin import pull as pulling
 from anka_ci.standin.connecting import opened
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, details, size, table
+from anka_ci.standin.output import NOT_FOUND, Failure, Reply, day, size
 from anka_ci.standin.properties import PROPERTIES, Seen, everything, moment, plain
 from anka_ci.standin.stored import Meta
+from anka_ci.standin.tables import Table, details, table
 from anka_ci.standin.told import property_of
 from anka_ci.standin.words import Words, exactly
 from anka_ci.wire.manifest import Layer
@@ -36,7 +37,8 @@ def list_(desk: Desk, words: Words) -> Reply:
     for each in templates:
         latest, first = _latest(each), each.versions[0].creation_date if each.versions else None
         row: dict[str, Any] = {"name": each.name, "uuid": each.id, "latest": latest, "version": latest}
-        rows.append(row | {"creation_date": moment(first or 0), "size": each.size, "arch": each.arch})
+        row |= {"creation_date": moment(first)} if first else {}  # an OCI registry does not tell
+        rows.append(row | {"size": each.size, "arch": each.arch})
         machine = machines.get(each.id.lower())
         here = bool(each.versions) and pulling.here(desk.library, machine, each, each.newest)
         lines.append((f"{each.name} ({latest})", each.id, day(first), "available locally" if here else ""))
@@ -67,7 +69,7 @@ def chosen(words: Words) -> int | None:
     return None if text is None else int(text)
 
 
-def _tags(versions: tuple[Version, ...]) -> str:
+def _tags(versions: tuple[Version, ...]) -> Table:
     rows = [
         (
             each.tag,
@@ -132,9 +134,8 @@ def _seen(desk: Desk, template: Template, version: Version, config: Mapping[str,
 
 def _shown(template: Template, version: Version, seen: Seen) -> dict[str, Any]:
     """The keys of a local VM, but for those of one that runs, and what only the registry has."""
-    found = {
-        key: each for key, each in everything(seen).items() if key not in ("access_date", "status", "addons_version")
-    }
+    never = {"access_date", "status", "addons_version"} | (set() if version.creation_date else {"creation_date"})
+    found = {key: each for key, each in everything(seen).items() if key not in never}
     number = {} if version.numbered is None else {"number": version.number}
     return {**found, **number, "size": version.size or 0, "arch": template.arch}
 

@@ -11,7 +11,8 @@ from typing import Any
 from anka_ci.errors import UsageError
 from anka_ci.standin.connecting import opened
 from anka_ci.standin.desk import Desk
-from anka_ci.standin.output import NO_REGISTRY, Failure, Reply, table
+from anka_ci.standin.output import NO_REGISTRY, Failure, Reply
+from anka_ci.standin.tables import Table, Text, table
 from anka_ci.standin.words import Words, exactly
 
 NOT_KNOWN = ("force", "all", "default", "list")
@@ -76,6 +77,7 @@ def list_repos(desk: Desk, words: Words) -> Reply:
         return Reply(body=desk.remotes.url(names[0]), text=desk.remotes.url(names[0]))
     chosen = words.flag("default")
     rows = [_default(desk)] if chosen else _rows(desk)
+    text: Text
     if chosen:
         text = _parted(rows[0], ("id", rows[0]["name"]))
     elif desk.voice.generation == 2:
@@ -113,12 +115,12 @@ def _marked(row: Mapping[str, Any]) -> str:
     return f"{row['name']} (default)" if row["default"] else str(row["name"])
 
 
-def _titled(rows: list[dict[str, Any]]) -> str:
+def _titled(rows: list[dict[str, Any]]) -> Text:
     """As 2.x prints it: a heading and a table for each; before them the table of nothing that its pages show."""
-    return "++\n++\n" + "".join(f"\n{_marked(row)}\n\n{_parted(row)}\n" for row in rows)
+    return ("++\n++\n", *(part for row in rows for part in (f"\n{_marked(row)}\n\n", _parted(row), "\n")))
 
 
-def _parted(row: Mapping[str, Any], *first: tuple[str, str]) -> str:
+def _parted(row: Mapping[str, Any], *first: tuple[str, str]) -> Table:
     head, *rest = [*first, *_parts(row["url"]).items()]
     return table(head, rest)
 
