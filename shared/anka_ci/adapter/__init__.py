@@ -1,6 +1,7 @@
 """What an adapter to a CI system works from: the steps as facts for its faces, and how it says "left out".
 
-Knows no CI system. A face is rendered from these facts and is never edited by hand.
+``adapter.jobs`` and ``adapter.keeping`` are how its jobs are kept in step with pipeline files. Knows no CI system. A
+face is rendered from these facts and is never edited by hand.
 """
 
 from __future__ import annotations
