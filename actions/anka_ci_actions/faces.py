@@ -12,12 +12,19 @@ from anka_ci import adapter, inputs
 from anka_ci.inputs import Field, arg
 from anka_ci.pipeline.setting import FileInputs
 from anka_ci.render import Faces, render
-from anka_ci_actions.report import DOCUMENT, OUTPUTS, STATUS
+from anka_ci_actions.report import DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS
 
 COMMAND = "command"
 """The input of the root action that is no input of the command itself: it names the command."""
-RESULT_HELP = "The result document (anka-ci/result/1) as JSON."
+RESULT: Mapping[str, str] = {
+    DOCUMENT: "The result document (anka-ci/result/1) as JSON.",
+    DOCUMENT_FILE: "Path of a file with the same document, below the runner's folder for temporary files.",
+}
 FIRST = {"file", COMMAND}
+CALL = inputs.fields(inputs.CallInputs)
+FROM_THE_JOB = {"job-status": "${{ job.status }}"}
+"""What an input that is left out has from the job; a default of an action may ask the context ``job``, see
+https://github.com/actions/runner/blob/main/src/Runner.Worker/action_yaml.json (``input-default-context``)."""
 NO_CONFIRM = {"confirm"}
 """What the root action lacks: a confirmation belongs to one step, and stands in the pipeline file."""
 
@@ -46,8 +53,8 @@ def faces() -> Faces:
     """Every ``action.yml``, by its path below the checkout."""
     found = {"action.yml": _root()}
     for step in adapter.facts():
-        declared = [*step.inputs, *adapter.SHARED]
-        outputs = {field.key: f"{field.help}{_form(field)}" for field in step.outputs} | {DOCUMENT: RESULT_HELP}
+        declared = [*step.inputs, *adapter.SHARED, *CALL]
+        outputs = {field.key: f"{field.help}{_form(field)}" for field in step.outputs} | {**RESULT}
         found[f"actions/{step.name}/action.yml"] = _action(
             name=f"anka-ci {step.name}",
             description=step.summary,
@@ -64,13 +71,13 @@ def _root() -> str:
     outputs = {
         STATUS: "How it ended: done, planned, failed, interrupted.",
         OUTPUTS: "The outputs of every step as one JSON mapping: step id to output to value.",
-        DOCUMENT: RESULT_HELP,
+        **RESULT,
     }
     return _action(
         name="anka-ci",
         description="Run a pipeline of steps for the Anka Registry and Controller, or plan or check it.",
         source="shared/anka_ci/pipeline/setting.py",
-        declared=[*sorted(inputs.fields(RootInputs), key=lambda field: field.key not in FIRST), *shared],
+        declared=[*sorted(inputs.fields(RootInputs), key=lambda field: field.key not in FIRST), *shared, *CALL],
         outputs=outputs,
         run=f'exec "$GITHUB_ACTION_PATH/actions/run.sh" "${_variable(COMMAND)}"',
         variables=(COMMAND,),
@@ -108,6 +115,7 @@ def _input(field: Field) -> Input:
     if field.required:
         return Input(field.key, _help(field), None)
     default = "" if field.secret else inputs.show_default(field) or adapter.LEFT_OUT
+    default = FROM_THE_JOB.get(field.key, default)
     return Input(field.key, _help(field), default)
 
 

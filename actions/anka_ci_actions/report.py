@@ -1,4 +1,4 @@
-"""What a runner is told of a result: masks, outputs, one annotation, and the job summary.
+"""What a runner is told of a result: masks, outputs, the document as a file, annotations, and the job summary.
 
 Decides nothing, and writes nothing that did not go through the redactor, but for the masks themselves.
 """
@@ -7,59 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from anka_ci.errors import RefusedError
 from anka_ci.result import Result, StepResult
 from anka_ci.secret import Redactor
 from anka_ci_actions import summary
+from anka_ci_actions.runner import Runner
 
-DOCUMENT, OUTPUTS, STATUS = "result", "outputs", "status"
-"""Outputs beside those of the step: the result document, the outputs by step id, and how it ended."""
-
-
-class Runner:
-    """The workflow commands of one run of a command, as lines on stderr.
-
-    While the command runs, the runner obeys no line that it prints: a template's description may begin with ``::``.
-    What comes up as a secret meanwhile is masked at once.
-    See https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
-    """
-
-    def __init__(self) -> None:
-        self._stopped = ""
-
-    def mask(self, values: Iterable[str]) -> None:
-        """Have the runner mask these texts in every later line of the job."""
-        was_stopped = bool(self._stopped)
-        self.resume()
-        for value in values:
-            if "\n" not in value and "\r" not in value:  # its lines are among the values, one by one
-                self._say(f"::add-mask::{escape(value)}")
-        if was_stopped:
-            self.stop()
-
-    def stop(self) -> None:
-        """Have the runner take no line for a command."""
-        self._stopped = secrets.token_hex(16)
-        self._say(f"::stop-commands::{self._stopped}")
-
-    def resume(self) -> None:
-        """Undo ``stop``."""
-        if self._stopped:
-            self._say(f"::{self._stopped}::")
-            self._stopped = ""
-
-    def error(self, title: str, message: str, place: Mapping[str, object]) -> None:
-        """Annotate the run with a failure, at a place of a file where there is one."""
-        facts = {"title": title, **place}
-        properties = ",".join(f"{key}={escape(str(value), property=True)}" for key, value in facts.items())
-        self._say(f"::error {properties}::{escape(message)}")
-
-    def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS = "result", "result-file", "outputs", "status"
+"""Outputs beside those of the step: the result document, its file, the outputs by step id, and how it ended."""
 
 
 def begin(redactor: Redactor, env: Mapping[str, str]) -> None:
@@ -75,17 +35,36 @@ def begin(redactor: Redactor, env: Mapping[str, str]) -> None:
 
 
 def report(result: Result, redactor: Redactor, env: Mapping[str, str]) -> None:
-    """Write the outputs, the summary and, for a failure, one annotation."""
-    shown = redacted(result, redactor)
-    if env.get("GITHUB_OUTPUT"):
-        _append(Path(env["GITHUB_OUTPUT"]), "".join(entry(key, value) for key, value in outputs(shown).items()))
-    if env.get("GITHUB_STEP_SUMMARY") and result.summary:
-        _append(Path(env["GITHUB_STEP_SUMMARY"]), summary.of(shown))
+    """Write the outputs, the document, the summary and, for failures, annotations.
+
+    ``RefusedError`` when the outputs cannot be written, as a later step would take them for empty; what else cannot be
+    written, on a full disk say, is only told.
+    """
+    shown, lost = redacted(result, redactor), []
+    runner = None
     if env.get("GITHUB_ACTIONS") == "true":
         runner = getattr(redactor.listener, "__self__", None) or Runner()
         runner.resume()
-        if shown.error is not None:
-            _annotate(runner, shown, shown.error, env)
+        _annotate(runner, shown, env)
+    found = outputs(shown)
+    if env.get("RUNNER_TEMP"):
+        try:
+            found[DOCUMENT_FILE] = str(document_file(Path(env["RUNNER_TEMP"]), shown))
+        except OSError as error:
+            lost.append(f"the result document cannot be written below {env['RUNNER_TEMP']}: {error.strerror}")
+    if env.get("GITHUB_STEP_SUMMARY") and result.summary:
+        try:
+            _append(Path(env["GITHUB_STEP_SUMMARY"]), summary.of(shown))
+        except OSError as error:
+            lost.append(f"the job summary cannot be written: {error.strerror}")
+    if runner is not None and lost:
+        runner.tell("warning", f"anka-ci {shown.name}", "; ".join(lost))
+    if env.get("GITHUB_OUTPUT"):
+        try:
+            _append(Path(env["GITHUB_OUTPUT"]), "".join(entry(key, value) for key, value in found.items()))
+        except OSError as error:
+            hint = "a later step would take them for empty; is the runner's disk full?"
+            raise RefusedError(f"the outputs cannot be written: {error.strerror}", hint=hint) from error
 
 
 def redacted(result: Result, redactor: Redactor) -> Result:
@@ -136,17 +115,37 @@ def entry(key: str, value: object) -> str:
     return f"{key}<<{mark}\n{text}\n{mark}\n" if value is not None else ""
 
 
-def escape(text: str, *, property: bool = False) -> str:
-    """A text as it stands in a workflow command."""
-    for char, escaped in {"%": "%25", "\r": "%0D", "\n": "%0A"}.items():
-        text = text.replace(char, escaped)
-    return text.replace(":", "%3A").replace(",", "%2C") if property else text
+def document_file(folder: Path, result: Result) -> Path:
+    """The result document as a file of its own below the folder; ``OSError`` when it cannot be written."""
+    place = folder / "anka-ci"
+    place.mkdir(parents=True, exist_ok=True)
+    name = re.sub("[^A-Za-z0-9]+", "-", result.name).strip("-")[:40] or "result"
+    file = place / f"{name}-{secrets.token_hex(4)}.json"
+    text = json.dumps(result.emit(), indent=2, ensure_ascii=False) + "\n"
+    file.write_bytes(text.encode("utf-8", "replace"))
+    return file
 
 
-def _annotate(runner: Runner, result: Result, error: Mapping[str, object], env: Mapping[str, str]) -> None:
-    whose = " (infrastructure)" if error.get("fault") == "infrastructure" else ""
-    message = "\n".join(str(error[key]) for key in ("message", "hint") if error.get(key))
-    runner.error(f"anka-ci {result.name}: {error['class']}{whose}", message, place(error, env))
+def _annotate(runner: Runner, result: Result, env: Mapping[str, str]) -> None:
+    """One annotation for each class of failure: the first of it, and how many more there are."""
+    found: dict[str, list[Mapping[str, object]]] = {}
+    for error in failures(result):
+        found.setdefault(str(error["class"]), []).append(error)
+    for kind, errors in found.items():
+        error, more = errors[0], len(errors) - 1
+        whose = " (infrastructure)" if error.get("fault") == "infrastructure" else ""
+        words = [str(error[key]) for key in ("message", "hint") if error.get(key)]
+        words += [f"{more} more of this kind; see the summary"] if more else []
+        runner.tell("error", f"anka-ci {result.name}: {kind}{whose}", "\n".join(words), place(error, env))
+
+
+def failures(result: Result) -> list[Mapping[str, object]]:
+    """The failures of a result, each once: its own first, then those of its steps."""
+    found: list[Mapping[str, object]] = []
+    for error in [result.error, *(step.error for step in result.steps)]:
+        if error is not None and error not in found:
+            found.append(error)
+    return found
 
 
 def place(error: Mapping[str, object], env: Mapping[str, str]) -> dict[str, object]:

@@ -10,14 +10,15 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from anka_ci import __version__, account
-from anka_ci.commands import Command, Parser, begin
+from anka_ci.commands import Command, Parser, begin, reporter, tell
 from anka_ci.console import Console
-from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
+from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion, surprise
+from anka_ci.result import Result, Status
 from anka_ci.steps import catalog
 
 
@@ -45,22 +46,32 @@ EXTRAS = {"aiohttp": "server", "cryptography": "signin", "github": "github", "je
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (see ``errors``)."""
-    console = Console(os.environ)
+    console, words = Console(os.environ), list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(list(sys.argv[1:] if argv is None else argv), console)
+        begin(reporter(words), console)
+        return _dispatch(words, console)
     except AnkaCiError as error:
         console.err(account.of_failure(error.emit()))
-        return error.code
+        return _failed(words, error.emit(), console)
     except KeyboardInterrupt:
         console.err("anka-ci: interrupted\n")
-        return InterruptError.code
+        return _failed(words, InterruptError("interrupted").emit(), console)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception:
+    except Exception as error:
         console.err(traceback.format_exc())
         console.err("anka-ci: this is a fault of anka-ci; please report the lines above\n")
-        return 1
+        return _failed(words, surprise(error, words[0] if words else "anka-ci"), console)
+
+
+def _failed(words: Sequence[str], error: Mapping[str, object], console: Console) -> int:
+    """The exit code of a failure; the CI system is told of it too, unless it was told of a result already."""
+    code, name = int(str(error["code"])), reporter(words)
+    if name is None or console.reported:
+        return code
+    status: Status = "interrupted" if code == InterruptError.code else "failed"
+    return tell(name, Result(name=words[0], status=status, code=code, error=error), console)
 
 
 def _dispatch(arguments: list[str], console: Console) -> int:
@@ -78,7 +89,6 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         options = parser.read(rest)
         if getattr(options, "verbose", False):
             console.verbose()
-        begin(options, console)
         return command.main(options, console)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])

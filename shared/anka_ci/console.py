@@ -31,6 +31,8 @@ class Console:
     def __init__(self, env: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self.env = env
         self.redactor = redactor or Redactor()
+        self.reported = False
+        """Whether the CI system was told of a result."""
         for name in settings.SECRET_VARIABLES:
             if env.get(name) and not env[name].startswith(("/", "~", ".")):  # a path may be told
                 self.redactor.add(Secret(env[name]))

@@ -84,6 +84,11 @@ class Node:
 
 def read(path: Path) -> Node:
     """Read a file. ``UsageError`` when it cannot be read, is too large or is not YAML."""
+    return parse(text(path), str(path))
+
+
+def text(path: Path) -> str:
+    """A file's text. ``UsageError`` when it cannot be read, is too large or is not UTF-8."""
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
@@ -92,10 +97,9 @@ def read(path: Path) -> Node:
     if len(raw) > LARGEST:
         raise UsageError(f"{path}: larger than {LARGEST >> 20} MiB")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text (byte {error.start})") from None
-    return parse(text, str(path))
 
 
 def parse(text: str, file: str) -> Node:

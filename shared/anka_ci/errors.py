@@ -141,6 +141,13 @@ class InterruptError(AnkaCiError):
     name = "interrupted"
 
 
+def surprise(error: Exception, what: str) -> dict[str, object]:
+    """A fault of our own as it stands in a result document; its traceback is printed beside it."""
+    hint = "this is a fault of anka-ci; please report the lines above"
+    message = f"{what}: {type(error).__name__}: {error}"
+    return {"class": "surprise", "code": 1, "message": message, "fault": "anka-ci", "hint": hint}
+
+
 def suggestion(sought: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known name, or a short list of what there is; empty when nothing is known."""
     names = sorted(set(known))

@@ -44,7 +44,7 @@ def evaluate(text: str, inputs: Mapping[str, str], env: Mapping[str, str]) -> st
         if match := re.fullmatch(r"toJSON\((.+)\)", expression):
             return json.dumps(value(match.group(1)))
         kind, _, name = expression.partition(".")
-        return {"inputs": inputs, "env": env}[kind].get(name, "")
+        return {"inputs": inputs, "env": env, "job": {"status": env.get("JOB_STATUS", "success")}}[kind].get(name, "")
 
     return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: value(match.group(1)), text)
 
@@ -76,7 +76,8 @@ def uses(tmp_path: Path) -> Callable[..., Ended]:
     ) -> Ended:
         folder = ROOT / path
         action = yaml.safe_load((folder / "action.yml").read_text())
-        inputs = {key: each.get("default", "") for key, each in action["inputs"].items()} | dict(with_ or {})
+        defaults = {key: evaluate(each.get("default", ""), {}, env or {}) for key, each in action["inputs"].items()}
+        inputs = defaults | dict(with_ or {})
         assert set(inputs) == set(action["inputs"]), "a runner only warns of these"
         (step,) = action["runs"]["steps"]
         files = {name: tmp_path / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
@@ -87,6 +88,7 @@ def uses(tmp_path: Path) -> Callable[..., Ended]:
             "HOME": str(tmp_path),
             "GITHUB_ACTIONS": "true",
             "GITHUB_WORKSPACE": str(workspace),
+            "RUNNER_TEMP": str(tmp_path / "temp orary"),
             "ANKA_CI_VENV": sys.prefix,
             **{name: str(file) for name, file in files.items()},
             **(env or {}),

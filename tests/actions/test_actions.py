@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -31,6 +32,7 @@ def test_distribute_tells_outputs_and_a_table_of_nodes(uses, connection):
     assert "1" == done.outputs["version"]
     assert "[]" == done.outputs["failed"]
     assert "anka-ci/result/1" == json.loads(done.outputs["result"])["schema"]
+    assert json.loads(done.outputs["result"]) == json.loads(Path(done.outputs["result-file"]).read_text())
     assert done.summary.startswith("### ✅ anka-ci distribute: done in ")
     assert "| node-1 | succeeded |" in done.summary
     assert "- distribute sonoma:v1 to node-1, node-2\n" in done.summary
@@ -179,6 +181,26 @@ def test_a_wrong_file_is_annotated_where_it_is_wrong(uses, tmp_path):
         assert "file=anka-ci.yml,line=6," in done.errors[0]
 
 
-def test_no_other_command_is_let_in(uses):
-    assert 2 == uses(".", {"command": "serve"}).code
-    assert 2 == uses(".", {"command": ""}).code
+def test_no_other_command_is_let_in_and_what_never_began_is_annotated_too(uses):
+    for command in ("serve", ""):
+        done = uses(".", {"command": command})
+        assert 2 == done.code, done.log
+        assert 1 == len(done.errors)
+        assert "usage" in done.errors[0]
+        assert "failed" == json.loads(Path(done.outputs["result-file"]).read_text())["status"]
+
+
+def test_a_file_of_inputs_brings_what_is_too_long_for_the_environment(uses, connection, tmp_path):
+    text = "".join(NASTY.values()) * (1 << 20 >> 8)
+    (tmp_path / "work space" / "more.json").write_text(json.dumps({"template": text}))
+    done = uses("actions/list", {**connection, "inputs-file": "more.json"})
+    assert 4 == done.code, done.log[-2000:]
+    assert repr(text) in json.loads(Path(done.outputs["result-file"]).read_text())["error"]["message"]
+    assert len(done.summary) < 1 << 20
+
+
+def test_an_image_is_saved_only_by_a_job_that_went_well(uses, connection):
+    inputs = {**connection, "instance": "nobody", "tag": "v2"}
+    skipped = uses("actions/save-image", inputs, env={"JOB_STATUS": "failure"})
+    assert (0, "skipped") == (skipped.code, skipped.outputs["outcome"]), skipped.log
+    assert 4 == uses("actions/save-image", inputs).code

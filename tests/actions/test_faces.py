@@ -40,13 +40,14 @@ def test_it_is_a_composite_action_whose_script_holds_no_expression(path):
 @pytest.mark.parametrize("facts", adapter.facts(), ids=lambda facts: facts.name)
 def test_an_action_declares_the_inputs_and_outputs_of_its_step(facts):
     action = yaml.safe_load(FACES[f"actions/{facts.name}/action.yml"])
-    fields = {field.key: field for field in (*facts.inputs, *adapter.SHARED)}
+    fields = {field.key: field for field in (*facts.inputs, *adapter.SHARED, *inputs.fields(inputs.CallInputs))}
     assert facts.summary == action["description"]
     assert list(fields) == list(action["inputs"])
-    assert [*(field.key for field in facts.outputs), "result"] == list(action["outputs"])
-    assert len(facts.outputs) + 1 == len(set(action["outputs"])), "no output of a step hides the document"
+    assert [*(field.key for field in facts.outputs), "result", "result-file"] == list(action["outputs"])
+    assert len(facts.outputs) + 2 == len(set(action["outputs"])), "no output of a step hides the document"
     for key, field in fields.items():
         wanted = None if field.required else "" if field.secret else inputs.show_default(field) or "(left out)"
+        wanted = "${{ job.status }}" if key == "job-status" else wanted
         assert wanted == action["inputs"][key].get("default")
         assert action["inputs"][key]["description"].startswith(field.help)
 

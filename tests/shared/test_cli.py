@@ -13,6 +13,9 @@ import pytest
 
 from anka_ci import adapter, commands, inputs
 from anka_ci import cli as roof
+from anka_ci.commands.gathering import given
+from anka_ci.commands.step import SHARED, StepCommand
+from anka_ci.console import Console
 from anka_ci.steps import catalog
 
 
@@ -84,20 +87,11 @@ def test_inputs_come_as_one_json_object(cli):
     assert "v1" == outputs(cli("show", "sonoma", "--json", env=env))["tag"]
 
 
-def test_inputs_come_one_way(monkeypatch, capsys):
-    for name in ("ANKA_CI_INPUTS", "ANKA_CI_INPUTS_FILE"):
-        monkeypatch.setenv(name, "{}")
-    assert 2 == roof.main(["show", "--json"])
-    assert "ANKA_CI_INPUTS and ANKA_CI_INPUTS_FILE are both set" in capsys.readouterr().err
-
-
 def test_inputs_come_from_a_file(cli, tmp_path):
     file = tmp_path / "inputs.json"
     file.write_text(json.dumps({"template": "sonoma", "tag": "base"}))
     assert "base" == outputs(cli("show", "--json", "--inputs-file", str(file)))["tag"]
     assert "base" == outputs(cli("show", "--json", env={"ANKA_CI_INPUTS_FILE": str(file)}))["tag"]
-    # An input of the command line wins.
-    assert "v1" == outputs(cli("show", "--tag", "v1", "--json", "--inputs-file", str(file)))["tag"]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +133,70 @@ def test_a_report_gets_the_result_and_the_environment(tmp_path, monkeypatch, ser
     monkeypatch.setenv("ANKA_CI_INPUTS", json.dumps({"template": "nowhere"}))
     assert 4 == roof.main(["show", "--report", "actions"])
     assert "show 4 ***" == Path(tmp_path / "told").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "said"),
+    [
+        ("a.yml", "tag: v1\n", ["--tag", "v2"], "'tag' is given twice: by the command line and by a.yml:1:1"),
+        ("a.json", '{"tag": "v1"}', ["--tag", "v2"], "'tag' is given twice: by the command line and by a.json"),
+        ("a.yml", "template: s\ntoken: hush\n", [], "a.yml:2:1: token is a secret"),
+        ("a.yml", "template: s\ntimeot: 3\n", [], "a.yml:2:1: show: unknown input 'timeot'"),
+        ("a.yml", "template: s\nsummary: maybe\n", [], "a.yml:2:1: show: summary: 'maybe' is neither true nor false"),
+        ("a.yml", "template: s\ntag: ''\n", [], "a.yml:2:1: show: tag: is given but empty"),
+        ("a.yml", "- template\n", [], "a.yml:1:1: the inputs has to be a mapping"),
+        ("a.yml", "template: s\ninputs-file: b.yml\n", [], "'inputs-file' is given twice"),
+        ("a.json", '{"tag": "v1", "tag": "v2"}', [], "a.json: 'tag' is given twice"),
+        ("a.json", '{"tag": ', [], "a.json is not JSON"),
+        ("a.yml", None, [], "a.yml: cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_of_inputs_that_is_wrong_is_told_with_its_place(tmp_path, monkeypatch, capsys, name, text, words, said):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path(name).write_text(text)
+    assert 2 == roof.main(["show", "--inputs-file", name, *words])
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "hush" not in shown
+
+
+def handed(monkeypatch, env, step="show"):
+    """What a step is given, as a CI system hands it in."""
+    for key, value in env.items():
+        monkeypatch.setenv(key, value)
+    command, parser = StepCommand(step), commands.Parser(prog=f"anka-ci {step}")
+    command.add_arguments(parser)
+    return given(parser.read(["--report", "actions"]), Console(os.environ), {}, (*command.own, *SHARED))
+
+
+def test_inputs_of_a_call_and_of_its_file_are_put_together(tmp_path, monkeypatch):
+    large = "long\n" * (1 << 18)
+    file = tmp_path / "more.json"
+    file.write_text(json.dumps({"description": large, "local": True, "ant": "\U0001f41c"}))
+    inline = {"template": "sonoma", "tag": "(left out)", "local": "false", "inputs-file": str(file)}
+    found = handed(monkeypatch, {"ANKA_CI_INPUTS": json.dumps(inline)}, step="pull")
+    # What the action fills in for an input that nobody wrote gives way to the file.
+    assert {"template": "sonoma", "description": large, "local": True, "ant": "\U0001f41c"} == found.values
+    assert str(file) == found.call.inputs_file
+    assert {"file": str(file)} == found.where("local") == found.where("ant")
+    assert {} == found.where("template")
+
+
+def test_a_yaml_file_of_inputs_keeps_what_is_written(tmp_path, monkeypatch):
+    file = tmp_path / "more.yaml"
+    file.write_text("tag: 13.10\nversion: 07\n")
+    found = handed(monkeypatch, {"ANKA_CI_INPUTS": json.dumps({"inputs-file": str(file), "tag": "(left out)"})})
+    assert {"tag": "13.10", "version": "07"} == found.values
+    assert {"file": str(file), "line": 2, "column": 1} == found.where("version")
+
+
+def test_the_file_of_a_ci_system_may_name_the_file_of_a_person(tmp_path, monkeypatch):
+    mine, theirs = tmp_path / "mine.yml", tmp_path / "theirs.json"
+    mine.write_text("tag: v1\n")
+    theirs.write_text(json.dumps({"template": "sonoma", "inputs-file": str(mine), "version": "(left out)"}))
+    found = handed(monkeypatch, {"ANKA_CI_INPUTS": "", "ANKA_CI_INPUTS_FILE": str(theirs)})
+    assert {"template": "sonoma", "tag": "v1"} == found.values
 
 
 def outputs(done):

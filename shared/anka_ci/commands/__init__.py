@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import textwrap
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
-from anka_ci import account, adapter, inputs
+from anka_ci import account, inputs
 from anka_ci.clock import Clock, SystemClock
+from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
 from anka_ci.inputs import Field
@@ -22,8 +23,6 @@ from anka_ci.result import Result, Status
 
 REPORTS = {"actions": "anka_ci_actions.report", "jenkins": "anka_ci_jenkins.report"}
 """What ``--report`` may name, and the module whose ``report(result, redactor, env)`` is called with the result."""
-INPUTS, INPUTS_FILE = "ANKA_CI_INPUTS", "ANKA_CI_INPUTS_FILE"
-"""Variables that hold the inputs as one JSON object, or the path of a file that does: how a CI system hands them in."""
 
 
 class Command(Protocol):
@@ -68,7 +67,9 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print the result document, and nothing else, on stdout")
     group.add_argument("--report", choices=REPORTS, metavar="|".join(REPORTS), help="also report to this CI system")
-    group.add_argument("--inputs-file", metavar="FILE", help=f"read the inputs from a JSON file; see also {INPUTS}")
+    group.add_argument(
+        "--inputs-file", metavar="FILE", help="a JSON or YAML file with more inputs, none of them secret"
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="tell only warnings and the result")
     group.add_argument("-v", "--verbose", action="store_true", help="tell also what is asked of the servers")
 
@@ -91,50 +92,40 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def given(options: argparse.Namespace, console: Console, values: Mapping[str, object]) -> dict[str, object]:
-    """The inputs: those of the command line, and those that a CI system handed in as one JSON object.
-
-    The object is read when the options ask for it, or when the command line holds no input at all; an input of the
-    command line wins over one of the object.
-    """
-    file = options.inputs_file or console.env.get(INPUTS_FILE)
-    text, where = console.env.get(INPUTS), INPUTS
-    if values and not (options.report or options.inputs_file):
-        return dict(values)
-    if text and file and not options.inputs_file:
-        raise UsageError(f"{INPUTS} and {INPUTS_FILE} are both set", hint="leave one of them out")
-    if file:
-        where = str(file)
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the inputs file {file} cannot be read: {error}") from None
-    if not text:
-        return dict(values)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{where} has to be one JSON object of inputs")
-    if options.report:
-        found = adapter.given(found)
-    return {**found, **values}
+def reporter(words: Sequence[str]) -> str | None:
+    """The CI system that the words of a command line report to, also when nothing else of them makes sense."""
+    found = [word.partition("=")[2] for word in words if word.startswith("--report=")]
+    found += [after for word, after in itertools.pairwise(words) if word == "--report"]
+    return next((name for name in found if name in REPORTS), None)
 
 
-def begin(options: argparse.Namespace, console: Console) -> None:
+def begin(name: str | None, console: Console) -> None:
     """Tell the CI system that a command begins, before it does anything, where its report wants to know."""
-    name = getattr(options, "report", None)
     told = getattr(importlib.import_module(REPORTS[name]), "begin", None) if name else None
     if told is not None:
         told(console.redactor, console.env)
+
+
+def tell(name: str, result: Result, console: Console) -> int:
+    """Report a result to the CI system; the exit code. When that fails, the failure of the command itself comes first.
+
+    A result that is well but cannot be reported raises: what comes after would take its outputs for empty.
+    """
+    console.reported = True
+    try:
+        importlib.import_module(REPORTS[name]).report(result, console.redactor, console.env)
+    except AnkaCiError as error:
+        if not result.code:
+            raise
+        console.err(account.of_failure(error.emit()))
+    return result.code
 
 
 def wants_summary(options: argparse.Namespace, console: Console) -> bool:
     """Whether a job summary is wanted; also when the other inputs are wrong."""
     field = next(field for field in inputs.fields(inputs.SharedInputs) if field.key == "summary")
     try:
-        values = given(options, console, {})
+        values = given(options, console, {}, ()).values
         asked = options.summary if getattr(options, "summary", None) is not None else values.get("summary")
         return asked is None or bool(inputs.parse(field, asked))
     except (UsageError, ValueError):
@@ -169,5 +160,5 @@ def finish(result: Result, text: str, options: argparse.Namespace, console: Cons
         console.err(account.of_failure(result.error))
     if options.report:
         result.summary = wants_summary(options, console)
-        importlib.import_module(REPORTS[options.report]).report(result, console.redactor, console.env)
+        return tell(options.report, result, console)
     return result.code

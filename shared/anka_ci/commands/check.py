@@ -10,7 +10,8 @@ from pathlib import Path
 
 from anka_ci import inputs, pipeline
 from anka_ci.clock import Clock
-from anka_ci.commands import add_output, finish, given, outcome
+from anka_ci.commands import add_output, finish, outcome
+from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.pipeline.setting import DEFAULT_FILE
 from anka_ci.result import Result
@@ -42,5 +43,6 @@ def _given(options: argparse.Namespace, console: Console) -> str:
     """The file that a CI system names, or the usual one. Other inputs are those of a run, and are not looked at."""
     if not options.report and not options.inputs_file:
         return DEFAULT_FILE
-    mine, _ = inputs.split_shared(given(options, console, {}))
-    return inputs.bind(pipeline.FileInputs, mine, what="check").file
+    found = given(options, console, {}, (*inputs.fields(pipeline.FileInputs), *inputs.fields(inputs.SharedInputs)))
+    mine, _ = inputs.split_shared(found.values)
+    return inputs.bind(pipeline.FileInputs, mine, what="check", where=found.where).file

@@ -13,7 +13,8 @@ from pathlib import Path
 from anka_ci import account, inputs, pipeline
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, finish, given, outcome
+from anka_ci.commands import add_input, add_output, finish, outcome
+from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
 from anka_ci.pipeline import setting
@@ -56,13 +57,14 @@ def _result(name: str, go: Go, options: argparse.Namespace, console: Console, cl
     values = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}
     if options.first is not None:
         values["file"] = options.first
-    mine, common = inputs.split_shared(given(options, console, values))
+    handed = given(options, console, values, (*OWN, *inputs.fields(inputs.SharedInputs)))
+    mine, common = inputs.split_shared(handed.values)
     if common.pop("confirm", None) is not None:
         raise UsageError(
             f"{name}: a confirmation belongs to one step", hint="write `confirm:` in the step, in the file"
         )
-    bound = inputs.bind(pipeline.FileInputs, mine, what=name)
-    shared = inputs.bind(inputs.SharedInputs, common, what=name)
+    bound = inputs.bind(pipeline.FileInputs, mine, what=name, where=handed.where)
+    shared = inputs.bind(inputs.SharedInputs, common, what=name, where=handed.where)
     found = pipeline.load(Path(bound.file))
     params = setting.from_file(Path(bound.param_file)) if bound.param_file else {}
     prepared = pipeline.prepare(found, {**params, **setting.pairs(bound.set)}, console.env, clock)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from anka_ci import account, inputs
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, failed_as, finish, given, outcome
+from anka_ci.commands import add_input, add_output, failed_as, finish, outcome
+from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.desk import perform
 from anka_ci.errors import AnkaCiError, UsageError
@@ -77,12 +78,15 @@ class StepCommand:
         return finish(result, text, options, console)
 
     def _result(self, options: argparse.Namespace, console: Console, clock: Clock) -> Result:
-        mine, common = inputs.split_shared(given(options, console, self._values(options)))
+        found = given(options, console, self._values(options), (*self.own, *SHARED))
+        mine, common = inputs.split_shared(found.values)
         mine.update({field.key: console.env[variable(field)] for field in self.own if _in_env(field, console.env)})
         for field in self.own:
             for secret in _secrets(field, mine.get(field.key)):
                 console.redactor.add(secret)
-        shared = inputs.bind(inputs.SharedInputs, common, what=self.name)
+        shared = inputs.bind(inputs.SharedInputs, common, what=self.name, where=found.where)
+        if found.places:  # what is wrong in a file is told with its place, before anything is asked
+            inputs.bind(self.step.Inputs, mine, what=self.name, where=found.where)
         context = console.context(shared)
         cancelled = Cancelled()
         anka = Anka(

@@ -16,6 +16,7 @@ from anka_ci.inputs.quantities import Duration, Percent, Size, duration, percent
 
 __all__ = [
     "PARSERS",
+    "CallInputs",
     "Duration",
     "Field",
     "Percent",
@@ -137,6 +138,16 @@ class SharedInputs:
         default=None,
     )
     summary: bool = arg("Write a job summary.", default=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallInputs:
+    """The inputs of one call of a command by a CI system; a step of a pipeline file has none of them."""
+
+    inputs_file: str | None = arg(
+        "Path of a JSON or YAML file with more inputs, for values over 96 KiB; no secret, and no input twice.",
+        default=None,
+    )
 
 
 def split_shared(values: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:

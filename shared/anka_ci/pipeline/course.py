@@ -23,6 +23,7 @@ from anka_ci.errors import (
     NotFoundError,
     RefusedError,
     UsageError,
+    surprise,
 )
 from anka_ci.inputs import SharedInputs
 from anka_ci.pipeline import script, undo
@@ -135,10 +136,7 @@ class Course:
             return _result(step, status, error=error.emit(), outputs=error.outputs)
         except Exception as error:
             self.anka.tell(Said(text=traceback.format_exc().rstrip(), level="warning"))
-            message = f"{step.id}: {type(error).__name__}: {error}"
-            hint = "this is a fault of anka-ci; please report the lines above"
-            surprise = {"class": "surprise", "code": 1, "message": message, "fault": "anka-ci", "hint": hint}
-            return _result(step, "failed", error=surprise)
+            return _result(step, "failed", error=surprise(error, step.id))
 
     def _note(self, step: Step, done: StepResult) -> None:
         """Keep a step's result, and what later expressions see of it."""
