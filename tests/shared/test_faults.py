@@ -137,7 +137,7 @@ def digest(step: str, inputs: dict[str, str], anka: Anka) -> str:
 
 
 def test_nothing_instead_of_a_status_is_asked_again_for_two_minutes(faulty: Callable[..., Faulty]) -> None:
-    world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: 'null', times: 3}}]")
+    world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: 'null', times: 4}}]")  # one of them to the plan
     assert ["virtual-1", "virtual-2"] == world.distribute().outputs["succeeded"]
     assert 3 == world.warnings().count("just now; still waiting")
     world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: null}}]")

@@ -111,7 +111,7 @@ def test_the_fleet_is_listed_distributed_to_waited_for_and_cancelled_with_a_requ
     assert (NODES, [], []) == (len(done.outputs["succeeded"]), done.outputs["failed"], done.outputs["pending"])
     assert {"queued": NODES, "pulling": NODES, "done": NODES} == told
     polls = counts[f"GET {DISTRIBUTE}"]
-    assert clock.slept + 1 == polls
+    assert 1 + clock.slept + 1 == polls  # the plan looks whether one of the same goes on already
     assert 3 < polls < 12
     assert {f"POST {DISTRIBUTE}": 1, f"GET {DISTRIBUTE}": polls, "GET /api/v1/node": 1} == {
         key: count for key, count in counts.items() if key.endswith(("distribute", "node"))
@@ -125,7 +125,7 @@ def test_the_fleet_is_listed_distributed_to_waited_for_and_cancelled_with_a_requ
         perform("distribute", {"template": "sonoma", "tag": "base", "group": "ios"}, waiting)
     members = len([number for number in range(1, NODES + 1) if str(number).startswith("1")])
     assert members == len(caught.value.outputs["failed"])  # type: ignore[arg-type]
-    assert {f"POST {DISTRIBUTE}": 1, f"GET {DISTRIBUTE}": 2, f"DELETE {DISTRIBUTE}": 1} == {
+    assert {f"POST {DISTRIBUTE}": 1, f"GET {DISTRIBUTE}": 3, f"DELETE {DISTRIBUTE}": 1} == {
         key: count for key, count in counts.items() if key.endswith("distribute")
     }
 

@@ -1,20 +1,30 @@
-"""Distributions: starting one, and what came of each node's part. Waiting for one is ``rules.following``.
+"""Distributions: finding and starting one, and what came of each node's part. Waiting for one is ``rules.following``.
 
 Cancels nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError, FellShortError, UnreachableError
+from anka_ci.errors import (
+    AnkaCiError,
+    FellShortError,
+    NotAuthorisedError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+)
+from anka_ci.inputs import show_duration
 from anka_ci.result import Said
 from anka_ci.wire.distribution import Distribution
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
 
+RECENT = 6 * 3600.0
+"""Seconds for which a request may have been going to be taken for one that an earlier run of the same job has left."""
 Known = dict[str, object]
 """A step's outputs as far as they are known: dashed keys, JSON values."""
 
@@ -60,6 +70,39 @@ def judge(known: Known, title: str) -> None:
         )
         error.outputs = known
         raise error
+
+
+def running(
+    anka: Anka, *, template_id: str, tag: str, version: int, wanted: Collection[str], chosen: Collection[str]
+) -> tuple[Distribution | None, list[str]]:
+    """The request that brings this version to just these nodes already, as one that an earlier run of a job has left.
+
+    It is still going, began less than ``RECENT`` ago, covers every node of ``wanted`` and none outside ``chosen``. None
+    when there is no such request, or no telling which: then the notes for people say why another one is started.
+    """
+    try:
+        requests = [each for each in anka.controller.distributions() if not each.ended]
+    except (RefusedError, NotFoundError, NotAuthorisedError) as error:
+        return None, [f"whether a distribution of the same goes on already is not known: {error.message}"]
+    wanted_ids, chosen_ids = {*wanted}, {*chosen}
+    fitting = [
+        each
+        for each in requests
+        if each.template_id.lower() == template_id.lower()
+        and wanted_ids <= {*each.nodes} <= chosen_ids
+        and each.tag in ("", tag)
+        and each.version in (None, version)
+    ]
+    now = anka.clock.now()
+    sure = [each for each in fitting if each.tag and each.requested is not None and now - each.requested < RECENT]
+    if len(sure) == 1:
+        return sure[0], []
+    ids = ", ".join(each.id for each in sure or fitting)
+    if sure:
+        return None, [f"several distributions bring the same to these nodes already ({ids}): one more is started"]
+    if any(not each.tag or each.requested is None for each in fitting):
+        return None, [f"{ids} may bring the same to these nodes, but that is not told: another is started"]
+    return None, [f"{ids} goes on for {show_duration(RECENT)} or longer: another is started"] if fitting else []
 
 
 def begin(

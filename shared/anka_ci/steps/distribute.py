@@ -8,6 +8,10 @@ sent nothing and counts as failed.
 Waits until every node's part has ended, and fails (code 7) when any did not succeed, naming it and why; the outputs
 are there all the same. When it is interrupted, or its `timeout` is over, the request is cancelled at the controller
 unless `on-interrupt: leave`. With `wait: false` it only starts; `distribution` waits for it, in another job if need be.
+
+A job that is run again follows the distribution that its first run has left: one of the same version to the same nodes
+that is still going and began less than six hours ago. Where the controller does not tell enough to be sure, or there
+are several, the step says so and starts another, which moves nothing twice. `again: true` never follows one.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import RefusedError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.result import NodeChanged
+from anka_ci.result import NodeChanged, Said
 from anka_ci.rules import distribution, following, selection
 from anka_ci.steps import Runs
 
@@ -78,38 +82,53 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     if len(fitness.skipped) == len(nodes):
         listed = "; ".join(f"{name}: {reason}" for name, reason in fitness.skipped.items())
         raise RefusedError(f"no node that was chosen can take {title}: {listed}", hint="choose other nodes")
-    names = [node.name for node in fitness.targets]
+    goes_on, notes = None, list[str]()
+    if fitness.targets and not inputs.again:
+        goes_on, notes = distribution.running(
+            anka,
+            template_id=template.id,
+            tag=version.tag,
+            version=version.number,
+            wanted=[node.id for node in fitness.targets],
+            chosen=[node.id for node in nodes],
+        )
+    # A node of the request that goes on is that request's to tell of, also when it is done or out of reach by now.
+    theirs = {node.id: node.name for node in nodes if goes_on is not None and node.id in goes_on.nodes}
+    targets = theirs or {node.id: node.name for node in fitness.targets}
+    names = list(targets.values())
+    unable = {name: reason for name, reason in fitness.unable.items() if name not in theirs.values()}
+    already = [node.name for node in fitness.already if node.id not in theirs]
     expects: dict[str, object] = {
         "id": template.id,
         "name": template.name,
         "tag": version.tag,
         "version": version.number,
         "succeeded": names if inputs.wait else [],
-        "failed": list(fitness.unable),
+        "failed": list(unable),
         "skipped": list(fitness.skipped),
-        "already": [node.name for node in fitness.already],
+        "already": already,
         "pending": [] if inputs.wait else names,
-        "reasons": distribution.reasons("skipped", fitness.skipped) + distribution.reasons("failed", fitness.unable),
+        "reasons": distribution.reasons("skipped", fitness.skipped) + distribution.reasons("failed", unable),
     }
-    notes = [f"{name} is skipped: {reason}" for name, reason in fitness.skipped.items()]
-    notes += [
-        f"{name} will get nothing, so the step will fall short: {reason}" for name, reason in fitness.unable.items()
-    ]
-    notes += [f"{node.name} already reports {title}" for node in fitness.already]
-    with_ = {
-        "nodes": {node.id: node.name for node in fitness.targets},
+    notes += [f"{name} is skipped: {reason}" for name, reason in fitness.skipped.items()]
+    notes += [f"{name} will get nothing, so the step will fall short: {reason}" for name, reason in unable.items()]
+    notes += [f"{name} already reports {title}" for name in already]
+    with_: dict[str, object] = {
+        "nodes": targets,
         "permission-group": inputs.permission_group,
         "wait": inputs.wait,
         "on-interrupt": inputs.on_interrupt,
     }
-    actions = []
-    if names or fitness.unable:
-        text = (
-            f"distribute {title} to {selection.listed(names)}"
-            if names
-            else f"send {title} to no node, as none can take it"
-        )
-        actions = [Action(verb="distribute", text=text, with_=with_, writes=bool(names))]
+    actions: list[Action] = []
+    if goes_on is not None:
+        with_["request-id"] = expects["request-id"] = goes_on.id
+        text = f"follow the distribution {goes_on.id}, which brings {title} to {selection.listed(names)} already"
+        actions.append(Action(verb="follow", text=text, with_=with_, writes=False))
+    elif names:
+        text = f"distribute {title} to {selection.listed(names)}"
+        actions.append(Action(verb="distribute", text=text, with_=with_))
+    elif unable:
+        actions.append(Action(verb="distribute", text=f"send {title} to no node, as none can take it", writes=False))
     moved = None if names else 0  # what each node has of it already is its own secret
     return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=tuple(notes))
 
@@ -122,10 +141,9 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     if not plan.actions:
         return build(Outputs, known)
     with_: Mapping[str, Any] = plan.actions[0].with_
-    names: Mapping[str, str] = with_["nodes"]
-    if names:
+    if names := with_.get("nodes"):
         known |= {"succeeded": [], "pending": list(names.values())}
-        known["request-id"] = request_id = distribution.begin(
+        request_id = with_.get("request-id") or distribution.begin(
             anka,
             template_id=str(known["id"]),
             tag=str(known["tag"]),
@@ -133,6 +151,10 @@ def run(plan: Plan, anka: Anka) -> Outputs:
             node_ids=list(names),
             permission_group=with_["permission-group"],
         )
+        if "request-id" in with_:
+            text = f"following the distribution {request_id}, which goes on since an earlier run"
+            anka.tell(Said(text=text, level="notice"))
+        known["request-id"] = request_id
         if with_["wait"]:
             ends = with_["on-interrupt"]
             known = following.follow(known, request_id, anka, names, expected=list(names), on_interrupt=ends)

@@ -1,5 +1,7 @@
 """The step ``distribute``: against nodes that really pull, and against those that cannot."""
 
+import contextlib
+import dataclasses
 import fcntl
 import json
 import subprocess
@@ -12,7 +14,9 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline, ManualClock, SystemClock
 from anka_ci.desk import perform
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
-from anka_ci.result import NodeChanged
+from anka_ci.result import NodeChanged, Said
+from anka_ci.rules import distribution
+from front import Front
 
 
 def distribute(anka, **inputs):
@@ -131,6 +135,98 @@ def test_without_waiting_it_only_starts(server, anka):
         done = distribute(anka, nodes="node-1", wait=False)
         assert ([], ["node-1"]) == (done.outputs["succeeded"], done.outputs["pending"])
         assert done.outputs["request-id"] == anka.controller.distributions()[0].id
+
+
+def left(server, anka, **inputs):
+    """A distribution that a job has left, as one that was killed does; its id."""
+    return distribute(anka, wait=False, **inputs).outputs["request-id"]
+
+
+def test_a_job_that_is_run_again_follows_what_its_first_run_left(server, anka):
+    told = []
+
+    def tell(event):
+        told.append(event)
+        if isinstance(event, NodeChanged):  # what holds node-2 lets go once it is followed
+            locks.close()
+
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(busy(server, "node-2"))
+        first = left(server, anka, nodes=["node-1", "node-2"])
+        until(lambda: anka.controller.node("node-1").tag_of(anka.registry.template("sonoma").id) == "v1")
+        planned = perform("distribute", {"template": "sonoma", "group": "ios"}, anka, plan_only=True)
+        (action,) = planned.plan["actions"]
+        assert f"follow the distribution {first}, which brings sonoma:v1 to node-1, node-2 already" == action["text"]
+        assert not action["writes"]
+        done = distribute(doors(anka, tell=tell), group="ios")
+    assert (first, ["node-1", "node-2"], []) == tuple(
+        done.outputs[key] for key in ("request-id", "succeeded", "already")
+    )
+    assert 1 == len(anka.controller.distributions())
+    assert [f"following the distribution {first}, which goes on since an earlier run"] == [
+        event.text for event in told if isinstance(event, Said)
+    ]
+
+
+def test_an_interrupted_job_cancels_what_it_followed(server, anka):
+    cancelled = Cancelled()
+
+    def tell(event):
+        if isinstance(event, NodeChanged) and not cancelled:
+            cancelled.set("SIGINT")
+
+    with busy(server, "node-1"):
+        first = left(server, anka, nodes="node-1")
+        with pytest.raises(InterruptError, match="the request was cancelled"):
+            distribute(doors(anka, cancelled=cancelled, tell=tell), nodes="node-1")
+    assert "cancelled" == anka.controller.distribution(first).nodes["node-1"].state
+
+
+def test_what_is_not_surely_the_same_is_not_followed(server, anka):
+    def notes(anka, **inputs):
+        values = {"template": "sonoma", "nodes": ["node-1"], **inputs}
+        planned = perform("distribute", values, anka, plan_only=True)
+        assert "distribute" == planned.plan["actions"][0]["verb"]
+        return [note for note in planned.plan["notes"] if "start" in note or "goes on" in note]
+
+    with busy(server, "node-1", "node-2"):
+        first = left(server, anka, nodes="node-1")
+        assert [] == notes(anka, tag="base")
+        assert [] == notes(anka, nodes=["node-1", "node-2"])  # more nodes than it has
+        assert [] == notes(anka, again="true")
+        late = ManualClock(SystemClock().now() + distribution.RECENT + 60)
+        assert [f"{first} goes on for 6h or longer: another is started"] == notes(doors(anka, clock=late))
+        second = left(server, anka, nodes="node-1", again="true")
+        said = f"several distributions bring the same to these nodes already ({second}, {first}): one more is started"
+        assert [said] == notes(anka)
+
+
+def test_a_controller_that_tells_too_little_is_not_believed(server, anka):
+    gone: list[str] = []
+
+    def change(came):
+        if came.path == "/api/v1/registry/vm/distribute":
+            found = json.loads(came.body)
+            if gone == ["all"]:
+                found = {"status": "FAIL", "message": "unknown call"}
+            for each in found.get("body", ()):
+                for key in gone:
+                    each["request"].pop(key)
+                each["distribute_status"] = {node: {"status": False} for node in each["distribute_status"]}
+            came.body = json.dumps(found).encode()
+
+    with busy(server, "node-1"), Front(server.controller_url, change) as front:
+        first = left(server, anka, nodes="node-1")
+        unsure = f"{first} may bring the same to these nodes, but that is not told: another is started"
+        poor = Anka(dataclasses.replace(anka.context, controller_url=front.url))
+        for gone[:], said in (
+            (["tag"], unsure),
+            (["time_requested"], unsure),
+            (["all"], "whether a distribution of the same goes on already is not known: "),
+        ):
+            planned = perform("distribute", {"template": "sonoma", "nodes": "node-1"}, poor, plan_only=True)
+            assert "distribute" == planned.plan["actions"][0]["verb"]
+            assert planned.plan["notes"][0].startswith(said)
 
 
 def test_offline_and_foreign_nodes_are_explained_and_the_others_are_done(fleet_as, anka):
