@@ -23,6 +23,7 @@ from anka_ci import process, standin
 from anka_ci.clock import Cancelled
 from anka_ci.errors import InterruptError
 from anka_ci.standin.__main__ import main
+from anka_ci.streams import OnLine
 
 STARTED_ALWAYS = {"run"}
 """Commands of the stand-in that become, or feed, another program."""
@@ -70,7 +71,7 @@ class Stream:
         self.name, self._mine = name, threading.local()
 
     @contextmanager
-    def kept(self, on_line: process.OnLine | None) -> Iterator[list[str]]:
+    def kept(self, on_line: OnLine | None) -> Iterator[list[str]]:
         """What this thread prints meanwhile; its lines are handed on as they come."""
         self._mine.parts, self._mine.on_line = parts, _ = [], on_line
         try:

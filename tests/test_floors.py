@@ -17,6 +17,8 @@ FLOORS = {
         "process",
         "process_group",
         "process_table",
+        "streams",
+        "holding",
         "clock",
         "flush",
     },

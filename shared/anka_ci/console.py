@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from anka_ci import process, settings
+from anka_ci import holding, process, settings
 from anka_ci.auth import CONTROLLER, REGISTRY
 from anka_ci.clock import Cancelled
 from anka_ci.errors import InterruptError
@@ -75,16 +75,23 @@ class Console:
         seconds with ``InterruptError``; ``settled`` says that it has ended by itself.
         """
 
+        def at_once() -> None:
+            process.kill_all()
+            raise KeyboardInterrupt
+
         def note(number: int, frame: FrameType | None) -> None:
             if cancelled:
-                process.kill_all()
-                raise KeyboardInterrupt
+                holding.when_free(at_once)
+                return
             cancelled.set(signal.Signals(number).name)
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
-        def late(number: int, frame: FrameType | None) -> None:
+        def give_up() -> None:
             process.kill_all()
             raise InterruptError(f"interrupted ({cancelled.reason}); what was running did not end in time")
+
+        def late(number: int, frame: FrameType | None) -> None:
+            holding.when_free(give_up)
 
         handlers = dict.fromkeys(SIGNALS, note) | {signal.SIGALRM: late}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -17,23 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from anka_ci import process_group
+from anka_ci import holding, process_group
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError
+from anka_ci.streams import OnLine, Stream
 
-TAIL = 1 << 20
-"""How much of each stream is kept (bytes): the end, where errors are. A program may print any amount."""
-LONGEST_LINE = 64 << 20
-"""The longest single line (bytes) that is kept whole; an envelope of a large registry is one line."""
 PULSE = 5.0
 """Seconds between two looks at whether a silent program still does something."""
 GRACE = 3.0
 """Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
 
 _alive: set[subprocess.Popen[bytes]] = set()
-
-OnLine = Callable[[str, str], None]
-"""Called with the stream (``stdout`` or ``stderr``) and the text of each line, ``\\r`` ending a line too."""
+_starting = threading.Lock()
+"""Held from the start of a program until it is noted in ``_alive``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +68,40 @@ def run(
     cancelled; the child and its process group are ended in all of these cases.
     """
     clock = clock or SystemClock()
+    child: subprocess.Popen[bytes] | None = None
+    streams: list[Stream] = []
+    holding.hold()
     try:
-        child = subprocess.Popen(
+        with _starting:
+            child = _started(argv, input is not None, env, cwd)
+            _alive.add(child)
+        holding.release()
+        streams += [Stream("stdout", child.stdout, on_line, clock), Stream("stderr", child.stderr, on_line, clock)]
+        feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
+        if on_start is not None:
+            on_start(child.pid)
+        feeder.start()  # only now: a shell runs nothing of a text that it has not been given
+        _wait(child, streams, timeout, stall, pulse, cancelled, clock)
+    except BaseException:
+        if child is not None:
+            _end(child, send)
+        raise
+    finally:
+        if child is not None:
+            _alive.discard(child)
+        for stream in streams:
+            stream.thread.join(timeout=GRACE)
+        holding.release()
+    return Finished(argv=tuple(argv), status=child.returncode, stdout=streams[0].text(), stderr=streams[1].text())
+
+
+def _started(
+    argv: Sequence[str], fed: bool, env: Mapping[str, str] | None, cwd: Path | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             list(argv),
-            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=None if env is None else dict(env),
@@ -86,22 +112,6 @@ def run(
         raise NotFoundError("program", argv[0], hint="check the path, or install it") from error
     except OSError as error:
         raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
-    _alive.add(child)
-    streams = [_Stream("stdout", child.stdout, on_line, clock), _Stream("stderr", child.stderr, on_line, clock)]
-    feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
-    try:
-        if on_start is not None:
-            on_start(child.pid)
-        feeder.start()  # only now: a shell runs nothing of a text that it has not been given
-        _wait(child, streams, timeout, stall, pulse, cancelled, clock)
-    except BaseException:
-        _end(child, send)
-        raise
-    finally:
-        _alive.discard(child)
-        for stream in streams:
-            stream.thread.join(timeout=GRACE)
-    return Finished(argv=tuple(argv), status=child.returncode, stdout=streams[0].text(), stderr=streams[1].text())
 
 
 @contextlib.contextmanager
@@ -138,60 +148,11 @@ _GUARD = 'trap "" HUP INT TERM; cat >/dev/null; rm -rf -- "$1"'
 
 def kill_all() -> None:
     """Kill every program that is running, and what it started, without asking: when a second signal comes."""
+    if _starting.acquire(timeout=1.0):  # another thread may have just started one, and not noted it yet
+        _starting.release()
     for child in tuple(_alive):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-
-
-class _Stream:
-    """Reads one pipe in a thread: hands out lines, keeps the tail."""
-
-    def __init__(self, name: str, pipe: IO[bytes] | None, on_line: OnLine | None, clock: Clock) -> None:
-        self.name = name
-        self.pipe = pipe
-        self.on_line = on_line
-        self.clock = clock
-        self.last = clock.monotonic()
-        self.kept = bytearray()
-        self.line = bytearray()
-        self.searched = 0
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def _read(self) -> None:
-        assert self.pipe is not None
-        with self.pipe, contextlib.suppress(ValueError, OSError):
-            while chunk := self.pipe.read1(1 << 16):  # type: ignore[attr-defined]
-                self.last = self.clock.monotonic()
-                self._take(chunk)
-        if self.line:
-            self._tell(bytes(self.line))
-
-    def _take(self, chunk: bytes) -> None:
-        self.kept += chunk
-        cut = len(self.kept) - TAIL
-        if cut > TAIL:  # keep whole lines where a line is not absurdly long
-            start = self.kept.rfind(b"\n", self.searched, cut) + 1
-            start = start if start or len(self.kept) < LONGEST_LINE else cut
-            self.searched = 0 if start else cut  # a line that is long already is not searched again and again
-            del self.kept[:start]
-        if self.on_line is None:
-            return
-        first, *others = chunk.replace(b"\r", b"\n").split(b"\n")
-        self.line += first
-        if others:
-            for line in (bytes(self.line), *others[:-1]):
-                self._tell(line)
-            self.line = bytearray(others[-1])
-        elif len(self.line) > 2 * TAIL:  # what is told of a line is its end
-            del self.line[:-TAIL]
-
-    def _tell(self, line: bytes) -> None:
-        if self.on_line and line.strip():
-            self.on_line(self.name, line.decode("utf-8", "replace"))
-
-    def text(self) -> str:
-        return self.kept.decode("utf-8", "replace")
 
 
 def _feed(pipe: IO[bytes] | None, data: bytes) -> None:
@@ -202,7 +163,7 @@ def _feed(pipe: IO[bytes] | None, data: bytes) -> None:
 
 def _wait(
     child: subprocess.Popen[bytes],
-    streams: Sequence[_Stream],
+    streams: Sequence[Stream],
     timeout: float | None,
     stall: float | None,
     pulse: Callable[[int], object] | None,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from anka_ci import process
+from anka_ci import process, streams
 from anka_ci.clock import Cancelled
+from anka_ci.console import Console
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError
+from anka_ci.standin.__main__ import hear
 from instances import runs
 
 FOREVER = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
@@ -90,11 +96,77 @@ def test_what_is_kept_of_a_torrent_is_its_end(end: str) -> None:
         on_line=lambda stream, line: heard.append(len(line)),
     )
     assert (0, "x{}\n" if end else "xxxx") == (found.status, found.stdout[-4:])
-    assert process.TAIL <= len(found.stdout) <= process.LONGEST_LINE + process.TAIL
-    assert max(heard) <= 2 * process.TAIL + (1 << 16)
+    assert streams.TAIL <= len(found.stdout) <= streams.LONGEST_LINE + streams.TAIL
+    assert max(heard) <= 2 * streams.TAIL + (1 << 16)
 
 
 def test_lines_of_a_torrent_stay_whole() -> None:
     found = process.run(["sh", "-c", "yes 0123456789 | head -c 8800000"])
-    assert process.TAIL <= len(found.stdout) <= 3 * process.TAIL
+    assert streams.TAIL <= len(found.stdout) <= 3 * streams.TAIL
     assert {"0123456789"} == set(found.stdout.splitlines())
+
+
+class Loud(subprocess.Popen[bytes]):
+    """The system's start of a program, in which a signal comes at the worst moment: it runs, and is not noted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        STARTED.append(self.pid)
+        signal.raise_signal(signal.SIGTERM)
+
+
+STARTED: list[int] = []
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_signal_in_the_middle_of_a_start_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Loud)
+    STARTED.clear()
+    cancelled = Cancelled()
+    if earlier:
+        cancelled.set("SIGINT")
+    with (
+        Console({}).interrupts(cancelled),
+        pytest.raises(KeyboardInterrupt if earlier else InterruptError),
+    ):
+        process.run(FOREVER, cancelled=cancelled)
+    monkeypatch.undo()
+    assert not runs(STARTED[0])
+
+
+def test_the_first_signal_of_the_stand_in_in_the_middle_of_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Loud)
+    STARTED.clear()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        cancelled = hear()
+        with pytest.raises(InterruptError, match="SIGTERM"):
+            process.run(FOREVER, cancelled=cancelled)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    monkeypatch.undo()
+    assert not runs(STARTED[0])
+
+
+def test_a_start_in_another_thread_is_noted_before_all_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, pids = threading.Event(), threading.Event(), []
+
+    class Slow(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            pids.append(self.pid)
+            begun.set()
+            go.wait(10)
+
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    other = threading.Thread(target=lambda: process.run(FOREVER), daemon=True)
+    other.start()
+    assert begun.wait(10)
+    threading.Timer(0.05, go.set).start()
+    process.kill_all()
+    other.join(10)
+    monkeypatch.undo()
+    assert (False, False) == (other.is_alive(), runs(pids[0]))

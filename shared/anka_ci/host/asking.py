@@ -21,6 +21,7 @@ from anka_ci.host.memory import Memory
 from anka_ci.host.release import Release
 from anka_ci.host.words import Words
 from anka_ci.result import Progress, Said
+from anka_ci.streams import OnLine
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -134,7 +135,7 @@ class Asking:
         variables: Mapping[str, str] | None = None,
         *,
         input: bytes | None = None,
-        on_line: process.OnLine | None = None,
+        on_line: OnLine | None = None,
         timeout: float | None = None,
         still: bool = False,
     ) -> process.Finished:

@@ -14,6 +14,7 @@ from anka_ci import process
 from anka_ci.errors import NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.host import answers
 from anka_ci.host.asking import TRIES, Asking
+from anka_ci.streams import OnLine
 from anka_ci.wire.vm import Vm
 
 
@@ -98,7 +99,7 @@ class Vms(Asking):
         env: Mapping[str, str] = {},
         folder: str | None = None,
         input: bytes | None = None,
-        on_line: process.OnLine | None = None,
+        on_line: OnLine | None = None,
         timeout: float | None = None,
         wait_network: bool = True,
     ) -> process.Finished:
@@ -127,7 +128,7 @@ class Vms(Asking):
         vm: str,
         words: list[str],
         input: bytes | None,
-        on_line: process.OnLine | None,
+        on_line: OnLine | None,
         timeout: float | None,
     ) -> process.Finished:
         done = self._plain(words, input=input, on_line=on_line, timeout=timeout, still=True)

@@ -17,6 +17,7 @@ from anka_ci import process
 from anka_ci.clock import Cancelled
 from anka_ci.errors import RefusedError
 from anka_ci.secret import Secret
+from anka_ci.streams import OnLine
 
 
 def write(data: Path, defaults: Mapping[str, str]) -> str:
@@ -55,7 +56,7 @@ def run(
     argv: Sequence[str],
     env: dict[str, str],
     *,
-    on_line: process.OnLine | None = None,
+    on_line: OnLine | None = None,
     cancelled: Cancelled | None = None,
     stall: float | None = None,
 ) -> object:

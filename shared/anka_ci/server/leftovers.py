@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from anka_ci import process, process_group
+from anka_ci import process_group, process_table
 from anka_ci.errors import AnkaCiError, RefusedError
 
 _log = logging.getLogger(__name__)
@@ -92,12 +92,10 @@ def _members(group: int) -> Mapping[int, str]:
     if found is not None:
         return found
     try:  # macOS
-        told = process.run(["ps", "-axo", "pid=,pgid=,lstart="], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}).stdout
+        return {pid: each.since for pid, each in process_table.origins().items() if each.group == group}
     except AnkaCiError as error:
         _log.warning("who is in the process group %s cannot be told: %s", group, error)
         return {}
-    rows = [line.split(None, 2) for line in told.splitlines()]
-    return {int(row[0]): row[2].strip() for row in rows if len(row) == 3 and row[1] == str(group)}
 
 
 def _is_that_of(vm: str, noted: Mapping[int, str], members: Mapping[int, str]) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from anka_ci import holding
 from anka_ci.clock import Cancelled, Clock
 from anka_ci.errors import AnkaCiError, InterruptError
 from anka_ci.standin.commands import perform
@@ -98,10 +99,13 @@ def hear() -> Cancelled:
     """The first SIGINT, SIGTERM or SIGHUP ends the work where it stands; what is half done is never visible."""
     cancelled = Cancelled()
 
+    def end() -> None:
+        raise InterruptError(f"interrupted ({cancelled.reason})")
+
     def stop(number: int, frame: FrameType | None) -> None:
         if not cancelled:
             cancelled.set(signal.Signals(number).name)
-            raise InterruptError(f"interrupted ({cancelled.reason})")
+            holding.when_free(end)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)

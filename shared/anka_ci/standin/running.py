@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anka_ci import process
 from anka_ci.clock import Cancelled
-from anka_ci.errors import UsageError
-from anka_ci.standin import guests
+from anka_ci.errors import AnkaCiError, UsageError
+from anka_ci.standin import guests, tenants
 from anka_ci.standin.desk import Desk
 from anka_ci.standin.output import Failure, Reply
 from anka_ci.standin.words import options, parse
@@ -73,6 +74,7 @@ def _lines(file: str) -> list[str]:
 def become(argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, quiet: bool = False) -> None:
     """Replace this process by the guest's command, so that streams, signals and exit status are its own."""
     os.chdir(folder)
+    tenants.begun(_guest(environment), os.getpid())
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
@@ -87,7 +89,10 @@ def capture(
 ) -> Reply:
     """Run the guest's command and answer with what it printed."""
     _found(argv, folder, environment)
-    done = process.run(argv, env=environment, cwd=folder, cancelled=cancelled)
+    guest = _guest(environment)
+    done = process.run(
+        argv, env=environment, cwd=folder, cancelled=cancelled, on_start=lambda pid: tenants.begun(guest, pid)
+    )
     body: dict[str, Any] = {"stdout": "" if quiet else done.stdout, "stderr": done.stderr}
     code = done.status if done.status >= 0 else 128 - done.status
     return Reply(body=body, message="" if code == 0 else f"the command ended with status {code}", code=code)
@@ -98,6 +103,11 @@ def background(argv: Sequence[str], folder: Path, environment: Mapping[str, str]
     program = _found(argv, folder, environment)
     child = os.fork()
     if child:
+        try:
+            tenants.begun(_guest(environment), child)
+        except (OSError, AnkaCiError):
+            os.kill(child, signal.SIGKILL)  # nobody would find it when the guest stops
+            raise
         return child
     try:  # in the child: nothing of the parent's is used any more
         os.setsid()
@@ -108,6 +118,10 @@ def background(argv: Sequence[str], folder: Path, environment: Mapping[str, str]
         os.execve(program, list(argv), dict(environment))
     finally:
         os._exit(NO_SUCH_COMMAND)
+
+
+def _guest(environment: Mapping[str, str]) -> Path:
+    return Path(environment[tenants.VARIABLE])
 
 
 def _found(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:

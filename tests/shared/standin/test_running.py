@@ -12,8 +12,17 @@ import pytest
 from anka_ci import process_group
 from anka_ci.clock import Cancelled
 from anka_ci.standin import tenants
+from instances import runs
 
-LINUX = pytest.mark.skipif(not process_group.PROCESSES.is_dir(), reason="only Linux tells who runs in a guest")
+
+@pytest.fixture(params=["linux", "macos"])
+def system(request, tmp_path, monkeypatch):
+    """With `/proc`, if there is one, and as if there were none."""
+    if request.param == "macos":
+        monkeypatch.setattr(process_group, "PROCESSES", tmp_path / "no-proc")
+    elif not process_group.PROCESSES.is_dir():
+        pytest.skip("this system has no /proc")
+    return request.param
 
 
 def test_flags_of_every_release_take_no_value(ask):
@@ -50,7 +59,7 @@ def test_codes_that_are_not_the_commands_own(ask, guest, library):
     assert (125, "vm: guest connection lost") == ask("run", "vm", "true")
 
 
-@LINUX
+@pytest.mark.usefixtures("system")
 def test_what_runs_in_the_background_ends_with_the_guest(ask, say, library, monkeypatch):
     monkeypatch.setattr(tenants, "GRACE", 0.3)
     heard = library / "vm_lib" / ask("create", "vm") / "guest" / "heard"
@@ -72,7 +81,7 @@ def test_what_runs_in_the_background_ends_with_the_guest(ask, say, library, monk
     assert signal.SIGTERM == os.waitpid(kept, 0)[1]
 
 
-@LINUX
+@pytest.mark.usefixtures("system")
 def test_a_guests_command_may_stop_its_own_vm(ask):
     made = ask("create", "vm")
     words = [sys.executable, "-Im", "anka_ci.standin", "stop", "vm"]
@@ -81,7 +90,7 @@ def test_a_guests_command_may_stop_its_own_vm(ask):
     assert "stopped" == ask("show", made, "status")
 
 
-@LINUX
+@pytest.mark.usefixtures("system")
 def test_a_vm_of_the_same_id_in_another_library_runs_on(ask, library, tmp_path):
     """Every pull of a template gives the VM the template's id, whoever's library it is."""
     ask("create", "vm")
@@ -91,7 +100,7 @@ def test_a_vm_of_the_same_id_in_another_library_runs_on(ask, library, tmp_path):
     try:
         ask("start", "vm")
         ask("stop", "vm")
-        assert pid in process_group.members(pid)
+        assert runs(pid)
     finally:
         ask("stop", "vm", **other)
-    assert pid not in process_group.members(pid)
+    assert not runs(pid)
