@@ -39,7 +39,7 @@ lint: ## ruff, shellcheck, and for workflows and actions: their schemas, zizmor,
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTIONS)
 	@$(BIN)/zizmor --quiet --offline --no-progress --strict-collection --persona pedantic $(WORKFLOWS) $(ACTIONS)
 	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck $(WORKFLOWS)
-	@$(BIN)/shellcheck actions/run.sh .ci/venv .ci/tools .ci/run
+	@$(BIN)/shellcheck actions/run.sh jenkins/resources/anka-ci/run.sh .ci/venv .ci/tools .ci/run
 
 types: ## mypy --strict
 	@.ci/venv lint

@@ -1,4 +1,4 @@
-"""The Jenkins variables: for each step, and for pipeline files, ``vars/ankaNAME.groovy`` and its help.
+"""The Jenkins variables: for each step, for pipeline files and the version, ``vars/ankaNAME.groovy`` and its help.
 
 Writes nothing; the only Groovy with logic, ``ankaCi.groovy``, is not made here.
 """
@@ -8,16 +8,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from anka_ci import adapter, inputs
+from anka_ci import __version__, adapter, inputs
 from anka_ci.inputs import Field
 from anka_ci.pipeline.setting import FileInputs
 from anka_ci.render import Faces, quote_groovy, render
 
 NOT_HERE = {"summary"}
 """Shared inputs that mean nothing here: a Jenkins build has no job summary."""
+CALL = tuple(field for field in inputs.fields(inputs.CallInputs) if field.key == "inputs-file")
+"""The inputs of a call that mean something here."""
 NOT_OF_A_FILE = NOT_HERE | {"confirm"}
 """A confirmation belongs to one step, and stands in the pipeline file."""
+VERSION_SOURCE = "shared/anka_ci/__init__.py"
 FILE_SOURCE = "shared/anka_ci/pipeline/setting.py"
+CREDENTIALS = (
+    ("certificate", "certificateFile", "file", ("ANKA_CI_CERTIFICATE_FILE",), "Client certificate: PEM or PKCS#12."),
+    ("certificate", "certificate", "certificate", ("ANKA_CI_CERTIFICATE", "ANKA_CI_PASSPHRASE"), "Client certificate."),
+    ("key", "keyFile", "file", ("ANKA_CI_KEY_FILE",), "Its private key, as a PEM file."),
+    ("api-key", "apiKeyFile", "file", ("ANKA_CI_API_KEY_FILE",), "The private key of the API key."),
+    ("api-key", "apiKeyPair", "pair", ("ANKA_CI_API_KEY_ID", "ANKA_CI_API_KEY"), "API key: its id, its private key."),
+    (
+        "client-secret",
+        "clientPair",
+        "pair",
+        ("ANKA_CI_CLIENT_ID", "ANKA_CI_CLIENT_SECRET"),
+        "OpenID client: id, secret.",
+    ),
+    ("client-secret", "registryUser", "user", ("ANKA_CI_REGISTRY_USER",), "User of an OCI registry."),
+    ("ca", "caFile", "file", ("ANKA_CI_CA",), "PEM file with the certificate authority to trust."),
+)
+"""Credentials that are no secret text: the input they follow, the argument before ``CredentialsId``, the kind as
+``ankaCi.groovy`` knows it, the variables they fill, and the help. Kinds: https://plugins.jenkins.io/credentials-binding/"""
+KINDS = {
+    "file": "secret file",
+    "certificate": "certificate",
+    "pair": "username with password",
+    "user": "username with password",
+}
 COMMAND_HELP = "What to do with the file: run it, plan (tell what it would do and lose) or check (ask no server)."
 
 
@@ -43,7 +70,7 @@ def faces() -> Faces:
             "summary": step.summary,
             "words": step.words,
             "runs": step.runs.value,
-            "arguments": arguments((*step.inputs, *adapter.SHARED), NOT_HERE),
+            "arguments": arguments((*step.inputs, *adapter.SHARED, *CALL), NOT_HERE),
             "outputs": [(inputs.camel(field.key), f"{field.help}{_form(field)}") for field in step.outputs],
             "example": f"{step.groovy()}({_example(step.example)})",
         }
@@ -52,9 +79,10 @@ def faces() -> Faces:
         "source": FILE_SOURCE,
         "variable": "ankaPipeline",
         "command_help": COMMAND_HELP,
-        "arguments": arguments((*inputs.fields(FileInputs), *adapter.SHARED), NOT_OF_A_FILE),
+        "arguments": arguments((*inputs.fields(FileInputs), *adapter.SHARED, *CALL), NOT_OF_A_FILE),
     }
-    return found | _variable("pipeline", "ankaPipeline", values)
+    version = {"source": VERSION_SOURCE, "version": __version__}
+    return found | _variable("pipeline", "ankaPipeline", values) | _variable("version", "ankaVersion", version)
 
 
 def arguments(fields: Sequence[Field], left_out: set[str]) -> list[Argument]:
@@ -67,6 +95,7 @@ def arguments(fields: Sequence[Field], left_out: set[str]) -> list[Argument]:
         if field.secret:
             text = f"Id of a secret text credential. {text}"
             found.append(Argument(f"{name}CredentialsId", adapter.secret_variable(field), "secret", text, False))
+            found += _credentials(field)
             continue
         if field.choices:
             text += f" One of {', '.join(field.choices)}."
@@ -74,7 +103,17 @@ def arguments(fields: Sequence[Field], left_out: set[str]) -> list[Argument]:
         text += " Required." if field.required else f" Default: {default}." if default else ""
         # Groovy's 13.10 is a number and loses its zero; what is text has to be given as text.
         found.append(Argument(name, field.key, "text" if field.type is str else "value", text, field.required))
+        found += _credentials(field)
     return found
+
+
+def _credentials(field: Field) -> list[Argument]:
+    """The arguments for credentials of other kinds that stand beside an input."""
+    return [
+        Argument(f"{name}CredentialsId", " ".join(variables), kind, f"Id of a {KINDS[kind]} credential. {text}", False)
+        for key, name, kind, variables, text in CREDENTIALS
+        if key == field.key
+    ]
 
 
 def _variable(template: str, name: str, values: Mapping[str, object]) -> Faces:

@@ -1,19 +1,25 @@
 // What the variables of this library have in common: ankaPull, ankaShow, ankaPipeline and the others call `step`.
 //
 // The only Groovy with logic. Values never enter a script: they travel in the environment, and the text that `sh` runs
-// is always the same. Needs no plugin beyond Pipeline and Credentials Binding, and no script approval; nothing here
-// catches an exception, so an aborted build stays aborted. What the agent needs is told in README.md.
+// is always the same, resources/anka-ci/run.sh. Needs no plugin beyond Pipeline and Credentials Binding, and no script
+// approval; nothing here catches an exception, so an aborted build stays aborted. What the agent needs is told in
+// README.md.
 
 import com.cloudbees.groovy.cps.NonCPS
 
 /**
  * Run one step (or run, plan or check of a pipeline file) on the agent; its outputs.
  *
- * `inputs` holds for each argument the input's key and its kind: 'text', 'value', or 'secret', for which the key is the
- * variable that anka-ci reads. In the outputs texts and numbers are text, true and false are Booleans, and lists lists.
+ * `inputs` holds for each argument the input's key and its kind: 'text', 'value', or that of a credential, for which the
+ * key is the variable that anka-ci reads (two of them, parted by a space, where a credential has two parts). In the
+ * outputs texts and numbers are text, true and false are Booleans, and lists lists.
  */
 Map step(String name, Map inputs, Map args) {
-    Map given = arrange(name, inputs, args)
+    Map all = args
+    if (inputs.containsKey('jobStatus') && !args.containsKey('jobStatus')) {
+        all = [jobStatus: currentBuild.currentResult] + args
+    }
+    Map given = arrange(name, inputs, all)
     if (given.problem) {
         error("anka-ci ${name}: ${given.problem}")
     }
@@ -23,22 +29,24 @@ Map step(String name, Map inputs, Map args) {
     // Beside the workspace, so that nobody commits or archives it by mistake; a folder for each call, for `parallel`.
     String folder = pwd(tmp: true) + '/anka-ci-' + UUID.randomUUID().toString()
     String outputs = folder + '/outputs'
-    String inline = given.json
-    String file = ''
-    if (inline.length() > 96 * 1024) { // Linux takes 128 KiB in one variable
-        file = folder + '/inputs.json'
-        writeFile(file: file, text: inline, encoding: 'UTF-8')
-        inline = ''
-    }
+    String installer = folder + '/install.py'
+    boolean large = given.json.length() > 96 * 1024 // Linux takes 128 KiB in one variable
+    String file = large ? folder + '/inputs.json' : ''
     List environment = [
         'ANKA_CI_STEP=' + name,
-        'ANKA_CI_INPUTS=' + inline,
+        'ANKA_CI_VERSION=' + ankaVersion(),
+        'ANKA_CI_INSTALLER=' + installer,
+        'ANKA_CI_INPUTS=' + (large ? '' : given.json),
         'ANKA_CI_INPUTS_FILE=' + file,
         'ANKA_CI_OUTPUTS=' + outputs,
     ]
     int status = withSecrets(given.secrets) {
+        writeFile(file: installer, text: libraryResource('anka-ci/install.py'), encoding: 'UTF-8')
+        if (large) {
+            writeFile(file: file, text: given.json, encoding: 'UTF-8')
+        }
         withEnv(environment) {
-            sh(script: script(), returnStatus: true, encoding: 'UTF-8', label: 'anka-ci ' + name)
+            sh(script: libraryResource('anka-ci/run.sh'), returnStatus: true, encoding: 'UTF-8', label: 'anka-ci ' + name)
         }
     }
     Map report = [facts: [:], outputs: [:]]
@@ -48,8 +56,17 @@ Map step(String name, Map inputs, Map args) {
     dir(folder) {
         deleteDir()
     }
+    String what = "anka-ci ${name}" + (report.facts['class'] ? " (${report.facts['class']}): " : ': ')
+    String message = what + (report.facts.message ?: "ended with exit code ${status}; the log above tells why")
+    if (status == 9) { // it looked for changes and found some: no failure, and not what was hoped for either
+        unstable(message)
+        return report.outputs
+    }
+    if (status == 130) { // somebody interrupted the command, not the build
+        currentBuild.result = 'ABORTED'
+    }
     if (status != 0) {
-        error("anka-ci ${name}: " + (report.facts.message ?: "ended with exit code ${status}; the log above tells why"))
+        error(message)
     }
     if (!report.facts) {
         error("anka-ci ${name}: ended well, but there is no ${outputs}; is that anka-ci of this library's version?")
@@ -71,43 +88,32 @@ Map pipeline(Map inputs, Map args) {
     return step(command, inputs, rest)
 }
 
-/** Run the body with each secret in its own variable, masked in the log by Jenkins. */
+/** Run the body with each credential in variables of its own, masked in the log by Jenkins. */
 def withSecrets(List secrets, Closure body) {
     if (secrets.isEmpty()) {
         return body()
     }
     List bindings = []
     for (int i = 0; i < secrets.size(); i++) {
-        bindings << string(credentialsId: secrets[i].id, variable: secrets[i].variable)
+        String id = secrets[i].id
+        String one = secrets[i].first
+        String two = secrets[i].second
+        String kind = secrets[i].kind
+        if (kind == 'file') {
+            bindings << file(credentialsId: id, variable: one)
+        } else if (kind == 'certificate') {
+            bindings << certificate(credentialsId: id, keystoreVariable: one, passwordVariable: two)
+        } else if (kind == 'pair') {
+            bindings << usernamePassword(credentialsId: id, usernameVariable: one, passwordVariable: two)
+        } else if (kind == 'user') {
+            bindings << usernameColonPassword(credentialsId: id, variable: one)
+        } else {
+            bindings << string(credentialsId: id, variable: one)
+        }
     }
     return withCredentials(bindings) {
         body()
     }
-}
-
-/** The one text that `sh` runs. A backslash would mean something to Groovy, so there is none. */
-@NonCPS
-String script() {
-    return '''{ set +x; } 2>/dev/null
-set -eu
-mkdir -p "${ANKA_CI_OUTPUTS%/*}"
-anka_ci=
-if [ -n "${ANKA_CI_VENV:-}" ]; then
-  anka_ci=$ANKA_CI_VENV/bin/anka-ci
-else
-  for place in "$(command -v anka-ci || true)" "${HOME:-}/.local/bin/anka-ci" /opt/homebrew/bin/anka-ci /usr/local/bin/anka-ci; do
-    if [ -z "$anka_ci" ] && [ -x "$place" ]; then anka_ci=$place; fi
-  done
-fi
-# An agent that has none could be given one here.
-if [ ! -x "$anka_ci" ]; then
-  echo "anka-ci: not found on this agent (${ANKA_CI_VENV:+ANKA_CI_VENV is $ANKA_CI_VENV; }PATH is $PATH)." >&2
-  echo "  Install it there with Python 3.10 or newer, or set ANKA_CI_VENV to a virtual environment that has it." >&2
-  echo "  The README of this library tells how." >&2
-  exit 127
-fi
-exec "$anka_ci" "$ANKA_CI_STEP" --report jenkins
-'''
 }
 
 /** The arguments as one JSON object and the credentials to bind; or the problem with them. */
@@ -126,13 +132,27 @@ Map arrange(String name, Map inputs, Map args) {
         if (problem) {
             return [problem: "${argument} ${problem}".toString()]
         }
-        if (input.get(1) == 'secret') {
-            secrets.add([id: value.toString(), variable: input.get(0)])
+        if (credential(input.get(1))) {
+            String variables = input.get(0)
+            int space = variables.indexOf(' ')
+            String first = space < 0 ? variables : variables.substring(0, space)
+            String second = space < 0 ? '' : variables.substring(space + 1)
+            secrets.add([id: value.toString(), kind: input.get(1), first: first, second: second])
         } else {
             members.add(quoted(input.get(0)) + ':' + json(value))
         }
     }
     return [json: '{' + String.join(',', members) + '}', secrets: secrets]
+}
+
+/** In words, the credential that an argument of the kind names; empty for an argument that is no credential. */
+@NonCPS
+String credential(String kind) {
+    Map words = [
+        secret: 'secret text', file: 'secret file', certificate: 'certificate',
+        pair: 'username with password', user: 'username with password',
+    ]
+    return words.containsKey(kind) ? words.get(kind) : ''
 }
 
 /** What is wrong with an argument's value, if anything; anka-ci says the rest. */
@@ -141,8 +161,9 @@ String problemOf(Object value, String kind) {
     if (value == null) {
         return 'is null; leave it out if you do not mean to choose'
     }
-    if (kind == 'secret') {
-        return value instanceof CharSequence && value.toString().trim() ? '' : 'has to be the id of a secret text credential'
+    if (credential(kind)) {
+        boolean named = value instanceof CharSequence && value.toString().trim()
+        return named ? '' : "has to be the id of a ${credential(kind)} credential".toString()
     }
     if (value instanceof Number) { // 13.10 is the number 13.1
         return kind == 'text' ? "wants text, not the number ${value}; put it in quotes".toString() : ''

@@ -27,12 +27,15 @@ class CredentialNotFoundException extends Exception {
 /** The pipeline steps that the variables may call, and what they work on; any other is a missing method. */
 class Steps {
     static final NAMES = ['sh', 'echo', 'error', 'isUnix', 'pwd', 'fileExists', 'readFile', 'writeFile', 'dir',
-                          'deleteDir', 'withEnv', 'string', 'withCredentials'] as Set
+                          'deleteDir', 'withEnv', 'withCredentials', 'libraryResource', 'unstable', 'string', 'file',
+                          'certificate', 'usernamePassword', 'usernameColonPassword'] as Set
+    static File resources
     File workspace
     Map environment
     Map credentials
     String abortAt
     boolean unix = true
+    Map build = [result: null, currentResult: 'SUCCESS']
     List<String> here = []
     StringBuilder log = new StringBuilder()
     List ran = []
@@ -74,12 +77,12 @@ class Steps {
 
     String pwd(Map step = [:]) { return step.tmp ? workspace.path + '@tmp' : workspace.path }
 
-    boolean fileExists(String path) { return file(path).exists() }
+    boolean fileExists(String path) { return place(path).exists() }
 
-    String readFile(Map step) { return file(step.file).getText(step.encoding) }
+    String readFile(Map step) { return place(step.file).getText(step.encoding) }
 
     void writeFile(Map step) {
-        File file = file(step.file)
+        File file = place(step.file)
         file.parentFile.mkdirs()
         file.setText(step.text, step.encoding)
     }
@@ -93,7 +96,7 @@ class Steps {
         }
     }
 
-    void deleteDir() { assert file('.').canonicalFile.deleteDir() }
+    void deleteDir() { assert place('.').canonicalFile.deleteDir() }
 
     Object withEnv(List values, Closure body) {
         Map more = [:]
@@ -107,15 +110,46 @@ class Steps {
         return within(more, body)
     }
 
-    Map string(Map binding) { return binding }
+    /** A file of the library, by its path below resources/. */
+    String libraryResource(String path) { return new File(Steps.resources, path).getText('UTF-8') }
 
+    void unstable(String message) { log.append('WARNING: ').append(message).append('\n'); result('UNSTABLE') }
+
+    void result(String worse) { build.currentResult = build.result = worse }
+
+    Map string(Map binding) { return [kind: 'string'] + binding }
+
+    Map file(Map binding) { return [kind: 'file'] + binding }
+
+    Map certificate(Map binding) { return [kind: 'certificate'] + binding }
+
+    Map usernamePassword(Map binding) { return [kind: 'usernamePassword'] + binding }
+
+    Map usernameColonPassword(Map binding) { return [kind: 'usernameColonPassword'] + binding }
+
+    /** Each kind of binding takes a credential of its own kind: a text, a path, a user and password, a store and password. */
     Object withCredentials(List bindings, Closure body) {
         Map more = [:]
         bindings.each {
-            if (!credentials.containsKey(it.credentialsId)) {
+            Object kept = credentials[it.credentialsId]
+            if (kept == null) {
                 throw new CredentialNotFoundException("Could not find credentials entry with ID '${it.credentialsId}'")
             }
-            more[it.variable] = credentials[it.credentialsId]
+            String kind = it.kind == 'usernameColonPassword' ? 'usernamePassword' : it.kind
+            if (kept.kind != kind) {
+                throw new CredentialNotFoundException("Credentials '${it.credentialsId}' is of type ${kept.kind}")
+            }
+            if (it.kind in ['string', 'file']) {
+                more[it.variable] = kept.text
+            } else if (it.kind == 'usernameColonPassword') {
+                more[it.variable] = kept.user + ':' + kept.password
+            } else if (it.kind == 'usernamePassword') {
+                more[it.usernameVariable] = kept.user
+                more[it.passwordVariable] = kept.password
+            } else {
+                more[it.keystoreVariable] = kept.store
+                more[it.passwordVariable] = kept.password
+            }
         }
         return within(more, body)
     }
@@ -130,7 +164,7 @@ class Steps {
         }
     }
 
-    private File file(String path) {
+    private File place(String path) {
         File found = new File(path)
         return found.absolute ? found : new File(here.empty ? workspace : new File(here.last()), path)
     }
@@ -255,6 +289,7 @@ if (request.cps) {
     loader.parseClass('package com.cloudbees.groovy.cps\n@interface NonCPS {}')
 }
 Harness.runner = runner
+Steps.resources = new File(request.resources)
 configuration.scriptBaseClass = loader.parseClass("""
     abstract class PipelineScript extends ${base} {
         Object invokeMethod(String name, Object values) {
@@ -274,6 +309,8 @@ List answers = request.cases.collect { each ->
         workspace: new File(request.workspace), environment: request.environment + (each.environment ?: [:]),
         credentials: request.credentials, abortAt: each.abort_at, unix: each.unix != false)
     runner.steps = steps
+    steps.build.currentResult = each.result ?: 'SUCCESS'
+    binding.setVariable('currentBuild', steps.build)
     Map answer = [name: each.name]
     try {
         answer.returned = runner.evaluate(shell.parse(each.text))
@@ -282,7 +319,7 @@ List answers = request.cases.collect { each ->
         answer.thrown = thrown.class.simpleName
         answer.message = thrown.message
     }
-    return answer + [log: steps.log.toString(), ran: steps.ran]
+    return answer + [log: steps.log.toString(), ran: steps.ran, result: steps.build.result]
 }
 Map said = [version: GroovySystem.version, variables: variables.sort(), answers: answers]
 new File(args[1]).setText(JsonOutput.toJson(said + (request.cps ? [looked: runner.looked] : [:])), 'UTF-8')

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import conftest
-from anka_ci import adapter, inputs
+from anka_ci import __version__, adapter, inputs
 from anka_ci.anka import Anka
 from anka_ci.server.app import Server
 
@@ -95,6 +95,7 @@ def groovy(server: Server, jars: list[Path], tmp_path: Path) -> Callable[..., di
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         request = {
             "variables": str(ROOT / "jenkins" / "vars"),
+            "resources": str(ROOT / "jenkins" / "resources"),
             "workspace": str(workspace),
             "cps": bool(cps),
             "environment": conftest.plain_env(tmp_path)
@@ -105,7 +106,12 @@ def groovy(server: Server, jars: list[Path], tmp_path: Path) -> Callable[..., di
                 "ANKA_CI_REGISTRY_URL": server.registry_url,
                 "ANKA_CI_ANKA": server.anka,
             },
-            "credentials": {"anka-token": "a secret token"},
+            "credentials": {
+                "anka-token": {"kind": "string", "text": "a secret token"},
+                "anka-file": {"kind": "file", "text": "/secret/file.pem"},
+                "anka-user": {"kind": "usernamePassword", "user": "somebody", "password": "a secret password"},
+                "anka-store": {"kind": "certificate", "store": "/secret/store.p12", "password": "a secret password"},
+            },
             "values": {"nasty": NASTY, **values},
             "cases": cases,
         }
@@ -154,9 +160,10 @@ def test_every_variable_hands_its_example_to_the_command(groovy) -> None:
         (ran,) = answers[step.name]["ran"]
         assert f"anka-ci {step.name}" == ran["label"]
         assert step.name == ran["environment"]["ANKA_CI_STEP"]
-        assert dict(step.example) == json.loads(ran["environment"]["ANKA_CI_INPUTS"])
+        known = {"job-status": "SUCCESS"} if "job-status" in (field.key for field in step.inputs) else {}
+        assert {**known, **step.example} == json.loads(ran["environment"]["ANKA_CI_INPUTS"])
         if "thrown" in answers[step.name]:
-            assert f"anka-ci {step.name}: " in answers[step.name]["message"]
+            assert re.match(rf"anka-ci {step.name} \([a-z-]+\): ", answers[step.name]["message"])
             assert "this is a fault of anka-ci" not in answers[step.name]["log"]
             assert "unknown input" not in answers[step.name]["message"]
         else:
@@ -213,13 +220,15 @@ REFUSED = {
     "ankaShow(template: 'sonoma', tag: null)": "tag is null; leave it out if you do not mean to choose",
     "ankaShow(template: 'sonoma', tag: new Date(0))": "a list, not a Date",
     "ankaShow(template: 'sonoma', tokenCredentialsId: '')": "has to be the id of a secret text credential",
+    "ankaShow(template: 'sonoma', apiKeyPairCredentialsId: 7)": "the id of a username with password credential",
+    "ankaShow(template: 'sonoma', keyFile: 'x')": "as keyFileCredentialsId",
     "ankaPipeline(command: 'destroy')": "command is run, plan or check, not destroy",
     "ankaPipeline(set: [tag: 13.10])": "set has an item that wants text, not the number 13.10",
     "ankaPipeline(confirm: 'yes')": "unknown argument 'confirm'",
 }
 FAILED = {
-    "ankaShow(template: 'sonomma')": ("no template 'sonomma' in ", "did you mean 'sonoma'?"),
-    "ankaShow(template: '')": ("anka-ci show: show: template: is given but empty",),
+    "ankaShow(template: 'sonomma')": ("anka-ci show (not-found): no template 'sonomma' in ", "did you mean 'sonoma'?"),
+    "ankaShow(template: '')": ("anka-ci show (usage): show: template: is given but empty",),
     "ankaShow(template: 'sonoma', config: 'maybe')": ("config: 'maybe' is neither true nor false",),
     "ankaShow()": ("input 'template' is missing",),
     "ankaPipeline(file: 'none.yml')": ("none.yml",),
@@ -287,21 +296,99 @@ def test_a_secret_has_its_own_variable_and_is_in_no_other(groovy) -> None:
     assert ("CredentialNotFoundException", []) == (answers["missing"]["thrown"], answers["missing"]["ran"])
 
 
-def test_an_agent_that_cannot_is_told_so(groovy, tmp_path: Path) -> None:
-    broken = tmp_path / "broken" / "bin"
-    broken.mkdir(parents=True)
-    for name, text in (("anka-ci", "#!/bin/sh\nexit 3\n"), ("quiet", "")):
-        (broken / name).write_text(text)
-        (broken / name).chmod(0o755)
+SIGN_INS = {
+    "tokenCredentialsId: 'anka-token'": {"ANKA_CI_TOKEN": "a secret token"},
+    "keyFileCredentialsId: 'anka-file'": {"ANKA_CI_KEY_FILE": "/secret/file.pem"},
+    "caFileCredentialsId: 'anka-file'": {"ANKA_CI_CA": "/secret/file.pem"},
+    "apiKeyPairCredentialsId: 'anka-user'": {
+        "ANKA_CI_API_KEY_ID": "somebody",
+        "ANKA_CI_API_KEY": "a secret password",
+    },
+    "registryUserCredentialsId: 'anka-user'": {"ANKA_CI_REGISTRY_USER": "somebody:a secret password"},
+    "certificateCredentialsId: 'anka-store'": {
+        "ANKA_CI_CERTIFICATE": "/secret/store.p12",
+        "ANKA_CI_PASSPHRASE": "a secret password",
+    },
+    "clientPairCredentialsId: 'anka-user', certificateFileCredentialsId: 'anka-file'": {
+        "ANKA_CI_CLIENT_ID": "somebody",
+        "ANKA_CI_CLIENT_SECRET": "a secret password",
+        "ANKA_CI_CERTIFICATE_FILE": "/secret/file.pem",
+    },
+}
+
+
+def test_every_kind_of_credential_fills_its_variables_and_no_other(groovy, venv: Callable[[str], str]) -> None:
+    """The command only has to be started: what it does with the variables is told by its own tests."""
+    place = {"ANKA_CI_VENV": venv("exit 3")}
+    answers = groovy(
+        *(case(words, f"ankaShow(template: 'sonoma', {words})", environment=place) for words in SIGN_INS),
+        case("wrong", "ankaShow(template: 'sonoma', certificateCredentialsId: 'anka-user')", environment=place),
+    )
+    base = {"ANKA_CI_CONTROLLER_URL", "ANKA_CI_REGISTRY_URL", "ANKA_CI_ANKA", "ANKA_CI_VENV", "ANKA_CI_INSTALLER"}
+    base |= {f"ANKA_CI_{each}" for each in ("STEP", "VERSION", "INPUTS", "INPUTS_FILE", "OUTPUTS")}
+    for words, wanted in SIGN_INS.items():
+        (ran,) = answers[words]["ran"]
+        assert wanted == {key: value for key, value in ran["environment"].items() if key not in base}
+        assert {"template": "sonoma"} == json.loads(ran["environment"]["ANKA_CI_INPUTS"])
+    assert ("CredentialNotFoundException", []) == (answers["wrong"]["thrown"], answers["wrong"]["ran"])
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Callable[[str], str]:
+    """A virtual environment with an ``anka-ci`` of the library's version that does what a shell text says."""
+
+    def make(text: str, version: str = __version__) -> str:
+        place = tmp_path / f"venv-{len([*tmp_path.glob('venv-*')])}" / "bin"
+        place.mkdir(parents=True)
+        script = f'#!/bin/sh\nif [ "$1" = --version ]; then echo "anka-ci {version}"; exit; fi\n{text}\n'
+        (place / "anka-ci").write_text(script)
+        (place / "anka-ci").chmod(0o755)
+        return str(place.parent)
+
+    return make
+
+
+def test_an_error_becomes_a_result_by_its_class(groovy, venv: Callable[[str], str]) -> None:
+    def ends(code: int, name: str) -> Case:
+        lines = f"fact code={code}\nfact status=failed\nfact class={name}\nfact message=what it says\ntext tag=v1"
+        text = f"cat >\"$ANKA_CI_OUTPUTS\" <<'END'\n{lines}\nEND\nexit {code}"
+        return case(str(code), "ankaShow(template: 'sonoma')", environment={"ANKA_CI_VENV": venv(text)})
+
+    answers = groovy(ends(3, "refused"), ends(7, "fell-short"), ends(9, "drift"), ends(130, "interrupted"))
+    assert ("anka-ci show (refused): what it says", None) == (answers["3"]["message"], answers["3"]["result"])
+    assert ("anka-ci show (fell-short): what it says", None) == (answers["7"]["message"], answers["7"]["result"])
+    assert ({"tag": "v1"}, "UNSTABLE") == (answers["9"]["returned"], answers["9"]["result"])
+    assert "WARNING: anka-ci show (drift): what it says" in answers["9"]["log"]
+    assert ("AbortException", "ABORTED") == (answers["130"]["thrown"], answers["130"]["result"])
+
+
+def test_an_image_is_saved_only_while_the_build_is_well(groovy) -> None:
+    words = "ankaSaveImage(instance: 'none', tag: 'v9')"
+    answers = groovy(
+        case("well", words),
+        case("failed", words, result="FAILURE"),
+        case("said", "ankaSaveImage(instance: 'none', tag: 'v9', jobStatus: 'success')", result="FAILURE"),
+    )
+    assert "SUCCESS" == json.loads(answers["well"]["ran"][0]["environment"]["ANKA_CI_INPUTS"])["job-status"]
+    assert "(not-found)" in answers["well"]["message"]
+    assert {"outcome": "skipped", "tag": "v9"} == answers["failed"].get("returned"), answers["failed"]
+    assert "the job's status is FAILURE: nothing is saved" in answers["failed"]["log"]
+    assert "(not-found)" in answers["said"]["message"]
+
+
+def test_an_agent_that_cannot_is_told_so(groovy, venv: Callable[[str], str]) -> None:
     show = "ankaShow(template: 'sonoma')"
     answers = groovy(
-        case("none", show, environment={"PATH": os.defpath}),
-        case("broken", show, environment={"ANKA_CI_VENV": str(broken.parent)}),
+        case("none", show, environment={"PATH": os.defpath, "ANKA_CI_PYTHON": "no-python"}),
+        case("broken", show, environment={"ANKA_CI_VENV": venv("exit 3")}),
+        case("older", show, environment={"ANKA_CI_VENV": venv("", "0.0.9")}),
         case("windows", show, unix=False),
     )
     assert "anka-ci show: ended with exit code 127; the log above tells why" == answers["none"]["message"]
-    assert "anka-ci: not found on this agent" in answers["none"]["log"]
+    assert "ANKA_CI_PYTHON names no Python 3.10" in answers["none"]["log"]
     assert "exit code 3; the log above tells why" in answers["broken"]["message"]
+    assert "exit code 2; the log above tells why" in answers["older"]["message"]
+    assert f"is anka-ci 0.0.9, and the library is of version {__version__}" in answers["older"]["log"]
     assert ("anka-ci show: runs on macOS and Linux agents only", []) == (
         answers["windows"]["message"],
         answers["windows"]["ran"],

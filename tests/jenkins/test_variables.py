@@ -7,14 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from anka_ci import adapter, inputs
+from anka_ci import __version__, adapter, inputs
+from anka_ci.auth import gather
+from anka_ci.settings import PREFIX, REGISTRY_PREFIX
 from anka_ci_jenkins import faces
 
 ROOT = Path(__file__).parent.parent.parent
 VARS = ROOT / "jenkins" / "vars"
 STEPS = {step.groovy(): step for step in adapter.facts()}
 RENDERED = faces.faces()
-ARGUMENT = re.compile(r"^ {8}(\w+): \['([\w-]+)', '(\w+)'\],$", re.MULTILINE)
+ARGUMENT = re.compile(r"^ {8}(\w+): \['([\w -]+)', '(\w+)'\],$", re.MULTILINE)
+OTHERS = {
+    "certificateFileCredentialsId": ("ANKA_CI_CERTIFICATE_FILE", "file"),
+    "certificateCredentialsId": ("ANKA_CI_CERTIFICATE ANKA_CI_PASSPHRASE", "certificate"),
+    "keyFileCredentialsId": ("ANKA_CI_KEY_FILE", "file"),
+    "apiKeyFileCredentialsId": ("ANKA_CI_API_KEY_FILE", "file"),
+    "apiKeyPairCredentialsId": ("ANKA_CI_API_KEY_ID ANKA_CI_API_KEY", "pair"),
+    "clientPairCredentialsId": ("ANKA_CI_CLIENT_ID ANKA_CI_CLIENT_SECRET", "pair"),
+    "registryUserCredentialsId": ("ANKA_CI_REGISTRY_USER", "user"),
+    "caFileCredentialsId": ("ANKA_CI_CA", "file"),
+}
 
 
 def declared(name: str) -> dict[str, tuple[str, str]]:
@@ -23,7 +35,7 @@ def declared(name: str) -> dict[str, tuple[str, str]]:
 
 
 def test_the_variables_are_those_of_the_steps_and_each_has_its_help() -> None:
-    assert {f"{name}.{ending}" for name in [*STEPS, "ankaPipeline"] for ending in ("groovy", "txt")} == {
+    assert {f"{name}.{ending}" for name in [*STEPS, "ankaPipeline", "ankaVersion"] for ending in ("groovy", "txt")} == {
         path.removeprefix("jenkins/vars/") for path in RENDERED
     }
     assert {*RENDERED, "jenkins/vars/ankaCi.groovy"} == {f"jenkins/vars/{file.name}" for file in VARS.iterdir()}
@@ -49,7 +61,8 @@ def test_a_variable_is_one_call_with_every_input_of_its_step(name: str) -> None:
         if field.secret
     }
     assert ("ANKA_CI_TOKEN", "secret") == secret["tokenCredentialsId"]
-    assert wanted | secret == declared(name)
+    wanted["inputsFile"] = ("inputs-file", "text")
+    assert wanted | secret | OTHERS == declared(name)
     assert "    ], args)\n}\n" == text[-15:]
     assert len(text.splitlines()) == len(declared(name)) + 7
 
@@ -74,7 +87,7 @@ def test_names_that_matter_are_what_jenkinsfiles_use() -> None:
 
 
 def test_the_groovy_with_logic_calls_nothing_that_a_sandbox_or_another_agent_would_refuse() -> None:
-    text = re.sub(r"//[^\n]*|/\*.*?\*/|'''.*?'''", "", (VARS / "ankaCi.groovy").read_text(), flags=re.DOTALL)
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", (VARS / "ankaCi.groovy").read_text(), flags=re.DOTALL)
     assert ["com.cloudbees.groovy.cps.NonCPS"] == re.findall(r"^import (.*)$", text, re.MULTILINE)
     assert ["StringBuilder"] == re.findall(r"\bnew (\w+)", text)
     assert {"UUID", "String", "Integer", "Math", "Locale"} == set(re.findall(r"\b([A-Z]\w+)\.[a-zA-Z]", text))
@@ -86,4 +99,14 @@ def test_what_is_not_transformed_calls_no_pipeline_step() -> None:
     bodies = re.findall(r"@NonCPS\n.*?\n}\n", text, re.DOTALL)
     assert len(bodies) == text.count("@NonCPS") > 5
     steps = re.compile(r"(?<![.\w])(?:sh|echo|error|withEnv|withCredentials|string|pwd|dir|readFile|isUnix)[ (]")
-    assert [] == [body for body in bodies if steps.search(re.sub(r"'''.*?'''", "", body, flags=re.DOTALL))]
+    assert [] == [body for body in bodies if steps.search(body)]
+
+
+def test_the_version_of_the_library_is_that_of_the_command() -> None:
+    assert f"String call() {{\n    return '{__version__}'\n}}\n" in RENDERED["jenkins/vars/ankaVersion.groovy"]
+
+
+def test_every_variable_that_a_credential_fills_is_one_that_is_read() -> None:
+    known = {f"{prefix}{key.replace('-', '_').upper()}" for prefix in (PREFIX, REGISTRY_PREFIX) for key in gather.KEYS}
+    for variables, _ in OTHERS.values():
+        assert set() == {each for each in variables.split() if each.removesuffix("_FILE") not in known}
