@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from anka_ci_actions import install
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("pyproject.toml", "README.md", "LICENSE", "shared", "actions", "jenkins")
 
@@ -77,11 +79,17 @@ def test_a_first_install_that_is_killed_harms_nothing_and_two_jobs_share_the_nex
 
 
 def test_a_warm_start_installs_nothing_and_needs_no_network(machine):
-    before = {file: file.stat().st_mtime_ns for file in (machine / "tool cache").rglob("*")}
+    before = times(machine)
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "ANKA_CI_INPUTS": '{"file": "nowhere.yml"}'}
     log = checks(start(machine, "check", **nowhere))
     assert "installing" not in log
-    assert before == {file: file.stat().st_mtime_ns for file in (machine / "tool cache").rglob("*")}
+    assert before == times(machine)
+
+
+def times(machine: Path) -> dict[Path, int]:
+    """When each file of the tool cache was changed, but for the one that tells of the last start."""
+    files = [file for file in (machine / "tool cache").rglob("*") if file.name != install.IN_USE]
+    return {file: file.stat().st_mtime_ns for file in files}
 
 
 def test_another_source_is_another_environment_and_no_network_says_what_to_do(machine):
@@ -104,7 +112,7 @@ def test_another_source_is_another_environment_and_no_network_says_what_to_do(ma
 def test_a_wheelhouse_is_enough_without_a_network(machine):
     wheels = machine / "wheel house"
     python = next(iter(environments(machine))) / "bin" / "python"
-    wanted = [str(ROOT), "hatchling>=1.26"]
+    wanted = [f"{ROOT}[{install.EXTRAS}]", "hatchling>=1.26"]
     subprocess.run([str(python), "-Im", "pip", "wheel", "-q", "-w", str(wheels), *wanted], check=True, timeout=300)
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "0"}
     inputs = {"ANKA_CI_INPUTS": '{"file": "nowhere.yml"}', "RUNNER_TOOL_CACHE": str(machine / "another cache")}
@@ -117,3 +125,27 @@ def test_the_users_cache_is_taken_where_there_is_no_tool_cache(machine):
     inputs = {"ANKA_CI_INPUTS": '{"file": "nowhere.yml"}', "RUNNER_TOOL_CACHE": str(machine / "file")}
     shutil.copytree(machine / "tool cache" / "anka-ci", machine / ".cache" / "anka-ci", symlinks=True)
     assert "installing" not in checks(start(machine, "check", **inputs))
+
+
+def test_an_action_has_what_it_needs_for_github_and_for_signing_in(machine):
+    python = next(iter(environments(machine))) / "bin" / "python"
+    subprocess.run([str(python), "-Ic", "import github, cryptography"], check=True, timeout=60)
+
+
+def test_an_environment_is_in_use_until_its_command_ends(machine):
+    """Removes the environment: the last test of this module."""
+    folder, flag = machine / "tool cache" / "anka-ci", machine / "go on"
+    text = 'touch "$WAIT.begun"; until [ -e "$WAIT" ]; do sleep 0.1; done'
+    (machine / "wait.yml").write_text(f"version: 1\nsteps:\n  - id: wait\n    run: '{text}'\n")
+    waiting = start(machine, "run", ANKA_CI_INPUTS='{"file": "wait.yml"}', WAIT=str(flag))
+    deadline = time.monotonic() + 120
+    while not flag.with_name("go on.begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    install.sweep(folder, "another", old=0.0, most=0)
+    assert 1 == len(environments(machine)) == len(folders(machine))
+    flag.touch()
+    log, _ = waiting.communicate(timeout=60)
+    assert 0 == waiting.returncode, log
+    install.sweep(folder, "another", old=0.0, most=0)
+    assert [] == environments(machine) == folders(machine)
