@@ -126,5 +126,19 @@ def test_every_third_party_package_has_one_owner():
     assert [] == wrong
 
 
+def test_github_and_jenkins_are_spoken_to_only_by_the_service_of_their_adapter():
+    folders = {"github": ROOT / "actions" / "anka_ci_actions", "jenkins": ROOT / "jenkins" / "anka_ci_jenkins"}
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for folder in (CORE, *folders.values())
+        for file in folder.rglob("*.py")
+        for name in imports(file)
+        if (owner := folders.get(name.split(".")[0]))
+        and file.relative_to(folder).parts[0].split(".")[0] != "service"
+        or (owner is not None and owner != folder)
+    ]
+    assert [] == wrong
+
+
 def test_nothing_hides_python_jenkins():
     assert [] == [*ROOT.glob("jenkins/__init__.py"), *ROOT.glob("tests/**/__init__.py")]
