@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from anka_ci.adapter.jobs import ChangedMeanwhileError
 from anka_ci.clock import Cancelled, Clock, Deadline, SystemClock
 from anka_ci.result import Event, Tell
 from anka_ci.secret import Redactor
 from anka_ci_actions.service.access import access, slug
 from anka_ci_actions.service.connection import WRITE_PAUSE, Connection
-from anka_ci_actions.service.failures import ChangedMeanwhileError
 from anka_ci_actions.service.repository import File, PullRequest, Repository
 from anka_ci_actions.service.runs import Run
 

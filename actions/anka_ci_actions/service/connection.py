@@ -66,6 +66,13 @@ class Connection:
         self._wrote: float | None = None
         self._requester: Requester | None = None
 
+    def afterwards(self, seconds: float) -> Connection:
+        """The same connection for what is left to do after an interruption: its own flag and limit, no pause first."""
+        deadline = Deadline(self.clock, seconds)
+        found = Connection(self.access, clock=self.clock, deadline=deadline, cancelled=Cancelled(), tell=self.tell)
+        found._requester = self._requester
+        return found
+
     def get(self, operation: Operation, path: str, **query: object) -> Any:
         """What a read answers; raises as ``call`` does."""
         return self.call(operation, "GET", path, query=query).body
@@ -131,6 +138,7 @@ class Connection:
         """One request, once, in its turn."""
         if verb != "GET" and self._wrote is not None:
             self._pause(self._wrote + self._write_pause - self.clock.monotonic())
+            self.cancelled.check(f"{verb} {self.access.url}{target}")
         headers = {"Accept": "application/vnd.github+json"}
         try:
             status, found, text = self._open().requestJson(verb, target, dict(query), headers, body)

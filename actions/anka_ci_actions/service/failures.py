@@ -19,10 +19,6 @@ SECONDARY = 60.0
 """Seconds to wait, the first time, when a secondary limit was met and GitHub does not say for how long."""
 
 
-class ChangedMeanwhileError(RefusedError):
-    """Someone else changed it between our look and our write: look again."""
-
-
 @dataclass(frozen=True)
 class Reply:
     """An answer; header names are in lower case, ``body`` is the JSON value, or the text where it was none."""
@@ -98,6 +94,7 @@ def failure(reply: Reply, asked: str, operation: Operation, access: Access) -> A
             f"either it is not there, or the token of {access.source} ({access.kind}) may not see it: "
             f"{accepted(reply.headers) or operation.needs()}"
         )
+        hint += f" ({operation.note})" if operation.note else ""
         missing = NotFoundError("answer", asked, hint=hint, **facts)
         missing.message = told
         return missing

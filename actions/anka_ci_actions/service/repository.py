@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from anka_ci.adapter.jobs import ChangedMeanwhileError
 from anka_ci.errors import NotFoundError, NotOursError, RefusedError, UnreachableError
 from anka_ci.result import Said
 from anka_ci_actions.service import runs, statuses
 from anka_ci_actions.service.connection import Connection
-from anka_ci_actions.service.failures import ChangedMeanwhileError
 from anka_ci_actions.service.permissions import PROPOSE, READ_FILES, REPOSITORY, WRITE_FILES
 from anka_ci_actions.service.runs import Run
 
@@ -178,6 +178,13 @@ class Repository:
     def cancel(self, run_id: int) -> bool:
         """Ask for the end of a run; False when it had ended already."""
         return runs.cancel(self.connection, self.path, run_id)
+
+    def afterwards(self, seconds: float) -> Repository:
+        """The same repository for what is left to do after an interruption or the end of the time."""
+        found = Repository(self.connection.afterwards(seconds), self._asked)
+        if "_facts" in self.__dict__:
+            found.__dict__["_facts"] = self._facts
+        return found
 
     def set_status(self, sha: str, name: str, state: str, description: str, url: str = "") -> bool:
         """Set a commit status; False when it says so already. See ``statuses.put``."""

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anka_ci.errors import FellShortError, RefusedError, UnreachableError
+from anka_ci.errors import FellShortError, InterruptError, RefusedError, UnreachableError
 from anka_ci_actions.service.connection import Connection
-from anka_ci_actions.service.permissions import CANCEL, DISPATCH, READ_RUNS
+from anka_ci_actions.service.permissions import CANCEL, DISPATCH, READ_RUNS, Operation
 
 LISTED_WITHIN = 60.0
 """Seconds within which a run that was started is listed. A choice: GitHub tells no limit, and it takes some seconds."""
 PAUSE = 2.0
+LAST = 2.0
+"""Seconds for a last look after an interruption."""
 MOST_INPUTS = 25
 """Source: the published description of the call."""
 
@@ -72,7 +74,7 @@ def dispatch(connection: Connection, path: str, workflow: str, ref: str, inputs:
     Raises ``FellShortError`` when no new run is listed in time, or more than one, so that it is not known which is
     ours. See https://docs.github.com/en/rest/actions/workflows#create-a-workflow-dispatch-event.
     """
-    before = {each.id for each in listed(connection, path, workflow, ref)}
+    before = {each.id for each in listed(connection, path, workflow, ref, DISPATCH)}
     body: dict[str, object] = {"ref": ref, "inputs": dict(inputs), "return_run_details": True}
     target = f"{path}/actions/workflows/{workflow}/dispatches"
     lost: UnreachableError | None = None
@@ -93,10 +95,13 @@ def dispatch(connection: Connection, path: str, workflow: str, ref: str, inputs:
     return _find(connection, path, workflow, ref, before, lost)
 
 
-def listed(connection: Connection, path: str, workflow: str, ref: str) -> list[Run]:
-    """The latest 100 runs of a workflow at a branch or tag that were started by hand or by a call."""
+def listed(connection: Connection, path: str, workflow: str, ref: str, operation: Operation = READ_RUNS) -> list[Run]:
+    """The latest 100 runs of a workflow at a branch or tag that were started by hand or by a call.
+
+    ``operation`` is what they are listed for.
+    """
     query = {"event": "workflow_dispatch", "branch": ref, "per_page": 100}
-    found = connection.get(READ_RUNS, f"{path}/actions/workflows/{workflow}/runs", **query)
+    found = connection.get(operation, f"{path}/actions/workflows/{workflow}/runs", **query)
     return [_read(each) for each in found["workflow_runs"]]
 
 
@@ -105,27 +110,43 @@ def _find(
 ) -> Run:
     clock = connection.clock
     until = clock.monotonic() + LISTED_WITHIN
+    one: Run | None = None
     while True:
-        new = [each for each in listed(connection, path, workflow, ref) if each.id not in before]
-        if len(new) == 1:
-            return new[0]
-        if new:
-            raise FellShortError(
-                f"{workflow} was started more than once just now, so it is not known which run is ours",
-                hint="look at them; nothing was cancelled",
-                runs=[each.url for each in new],
-            )
-        if clock.monotonic() >= until:
-            break
-        connection.deadline.check(f"wait until the run of {workflow} is listed")
-        clock.sleep(PAUSE, connection.cancelled)
-        connection.cancelled.check(f"wait until the run of {workflow} is listed")
+        try:
+            new = [each for each in listed(connection, path, workflow, ref) if each.id not in before]
+            if len(new) > 1:
+                raise FellShortError(
+                    f"{workflow} was started more than once just now, so it is not known which run is ours",
+                    hint="look at them; nothing was cancelled",
+                    runs=[each.url for each in new],
+                )
+            if new and one is not None:  # alone in two looks: that of somebody else would have been joined by ours
+                return new[0]
+            one = new[0] if new else None
+            if clock.monotonic() >= until:
+                break
+            connection.deadline.check(f"wait until the run of {workflow} is listed")
+            clock.sleep(PAUSE, connection.cancelled)
+        except InterruptError:
+            return _last_look(connection, path, workflow, ref, before)
     if lost is not None:
         lost.hint = f"no new run of {workflow} was listed within {LISTED_WITHIN:.0f} s, so it was probably not started"
         raise lost
     raise FellShortError(
         f"{workflow} was started at {ref}, but no run of it was listed within {LISTED_WITHIN:.0f} s",
         hint="look at the workflow's runs; nothing was cancelled",
+    )
+
+
+def _last_look(connection: Connection, path: str, workflow: str, ref: str, before: set[int]) -> Run:
+    """After an interruption: the run, so that the caller can end it; ``InterruptError`` when it is not known which."""
+    new = [each for each in listed(connection.afterwards(LAST), path, workflow, ref) if each.id not in before]
+    if len(new) == 1:
+        return new[0]
+    raise InterruptError(
+        f"{workflow} was started at {ref}; interrupted ({connection.cancelled.reason}) before its run was known",
+        hint="look at the workflow's runs; nothing was cancelled",
+        runs=[each.url for each in new] or None,
     )
 
 
