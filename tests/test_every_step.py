@@ -1,13 +1,47 @@
 """The sweep: what holds for every step that is built, with no exemptions."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from actions.github_double import runners as github_runners
+from actions.github_double.server import Double
 from anka_ci import desk, inputs
+from anka_ci.anka import Anka
+from anka_ci.secret import Redactor
+from anka_ci.server.app import Server
 from anka_ci.steps import Runs, catalog
+from anka_ci_actions.service import runners
+from hosted import add_template
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def seeded(seeded, tmp_path_factory):
+    """The sample, and beside it a template whose guest holds the agent of a CI runner."""
+    data = tmp_path_factory.mktemp("every-step") / "data"
+    shutil.copytree(seeded, data, symlinks=True)
+    with Server(data) as server:
+        add_template(server.registry_url, "sonoma-runner", "0b0a4d4e-9d0e-43dc-54dc-1f5d1a4c2e77")
+    return data
+
+
+@pytest.fixture(scope="module")
+def github():
+    with Double() as double:
+        double.add("mobile/app")
+        yield double
+        github_runners.of(double).close()
+
+
+@pytest.fixture
+def anka(anka, github):
+    """The doors to that server, and to the CI system."""
+    env = github.env | {"GITHUB_REPOSITORY": "mobile/app"}
+    opener = lambda doors, scope: runners.open(doors, scope, env=env, redactor=Redactor())  # noqa: E731
+    return Anka(anka.context, runners_by=opener)
 
 
 @pytest.mark.parametrize("name", catalog.BUILT)

@@ -1,10 +1,11 @@
 // Made from shared/anka_ci/steps/sweep.py by `anka-ci render`; do not edit.
-// End the instances whose lease is over.
+// End the instances whose lease is over, and reconcile them with the CI system's runners.
 
 def call(Map args = [:]) {
     return ankaCi.step('sweep', [
         owner: ['owner', 'text'],
         ahead: ['ahead', 'value'],
+        scope: ['scope', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],
         registryUrl: ['registry-url', 'text'],

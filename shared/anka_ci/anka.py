@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anka_ci.controller import Controller
     from anka_ci.host import Host
     from anka_ci.registry import Registry
-    from anka_ci.runners import Runners
+    from anka_ci.runners import Opener, Runners
 
 
 def _silent(event: Event) -> None:
@@ -27,8 +27,8 @@ def _silent(event: Event) -> None:
 class Anka:
     """The doors to one context, with the clock, the deadline, the cancellation flag and the one channel for progress.
 
-    ``registry``, ``controller`` and ``host`` raise ``UsageError`` when the context names none; ``runners`` when no
-    adapter handed one in.
+    ``registry``, ``controller`` and ``host`` raise ``UsageError`` when the context names none. ``runners_by`` opens the
+    runners of a CI system; an adapter brings it, and the roof hands it in.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Anka:
         deadline: Deadline | None = None,
         cancelled: Cancelled | None = None,
         tell: Tell = _silent,
-        runners: Runners | None = None,
+        runners_by: Opener | None = None,
         signers: Signers | None = None,
     ) -> None:
         self.context = context
@@ -48,7 +48,8 @@ class Anka:
         self.cancelled = cancelled if cancelled is not None else Cancelled()
         self.tell = tell
         self.signers = signers or Signers()
-        self._runners = runners
+        self.runners_by = runners_by
+        self._runners: dict[str | None, tuple[Deadline, Cancelled, Runners]] = {}
 
     def afterwards(self, seconds: float) -> Anka:
         """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit."""
@@ -58,7 +59,7 @@ class Anka:
             clock=self.clock,
             deadline=deadline,
             tell=self.tell,
-            runners=self._runners,
+            runners_by=self.runners_by,
             signers=self.signers,
         )
 
@@ -83,11 +84,13 @@ class Anka:
 
         return Host.open(self)
 
-    @property
-    def runners(self) -> Runners:
-        """The CI system's runners."""
-        from anka_ci.errors import UsageError
+    def runners(self, scope: str | None = None) -> Runners:
+        """The CI system's runners of a scope, the context's when None; ``NotConnectedError`` when there is no way."""
+        from anka_ci.errors import NotConnectedError
 
-        if self._runners is None:
-            raise UsageError("no CI system is connected that could register runners")
-        return self._runners
+        if self.runners_by is None:
+            raise NotConnectedError("no CI system is connected that could register runners")
+        held = self._runners.get(scope)
+        if held is None or held[0] is not self.deadline or held[1] is not self.cancelled:  # each step has its own
+            held = self._runners[scope] = (self.deadline, self.cancelled, self.runners_by(self, scope))
+        return held[2]

@@ -54,11 +54,19 @@ class UsageError(AnkaCiError):
     name = "usage"
 
 
+class NotConnectedError(UsageError):
+    """No CI system is connected: no adapter was handed in, or there is no token or no scope to ask with."""
+
+
 class RefusedError(AnkaCiError):
     """Anka understood and said no (a FAIL envelope, a command that failed), or we refuse because it would do harm."""
 
     code = 3
     name = "refused"
+
+
+class BusyError(RefusedError):
+    """What is to be removed is at work."""
 
 
 class NotFoundError(AnkaCiError):

@@ -18,6 +18,7 @@ from anka_ci.auth import API_KEY, OIDC, REGISTRY, TOKEN, SignIn, gather
 from anka_ci.auth.gather import Given
 from anka_ci.errors import UsageError, suggestion
 from anka_ci.inputs import SharedInputs, duration
+from anka_ci.runners import RunnerPlace, runner_place
 from anka_ci.wire.address import Address, is_oci
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ KEYS = {
     "tag-pattern",
     "anka",
     "timeout",
+    "runners",
 }
 """What a context in the settings file may hold, beside what says how to sign in."""
+RUNNER_KEYS = {"ci", "scope", "group", "url"}
+"""What its ``runners`` may hold."""
 SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
     f"{key}-{place}"
     for key in (
@@ -77,6 +81,7 @@ class Context(SignIn):
     anka: tuple[str, ...] = ()
     timeout: float | None = None
     docker_config: str | None = None
+    runners: RunnerPlace = RunnerPlace()
 
     def of(self, service: str) -> SignIn:
         """How a service (``auth.CONTROLLER``, ``auth.REGISTRY``) is signed in to.
@@ -127,6 +132,7 @@ def load(env: Mapping[str, str], shared: SharedInputs | None = None, file_contex
         anka=command(anka) if anka else found.anka,
         timeout=shared.timeout if shared.timeout is not None else found.timeout,
         docker_config=docker_config(env) if kinds == {True} else None,
+        runners=runner_place(found.runners, env),
     )
     wrong = {*made.of(REGISTRY).kinds} & {TOKEN, API_KEY, OIDC} if kinds == {True} else set()
     if wrong:
@@ -217,6 +223,7 @@ def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Layers:
         tag_pattern=pattern,
         anka=command(anka) if anka else (),
         timeout=_timeout(found["timeout"].place, limit) if limit else None,
+        runners=_runners(found["runners"]) if "runners" in found else RunnerPlace(),
     )
     other = found.get("registry-sign-in")
     what = f"registry-sign-in of context {name}"
@@ -247,6 +254,13 @@ def _layer(found: Mapping[str, Node], env: Mapping[str, str]) -> dict[str, Given
         else:
             layer[key] = Given(source=f"{name} in the settings", text=value)
     return layer
+
+
+def _runners(node: Node) -> RunnerPlace:
+    told = {key: each.text(f"runners: {key}") for key, each in node.only(RUNNER_KEYS, "runners").items()}
+    if "url" in told:
+        told["url"] = _url(told["url"], "the URL of the CI system's API")
+    return RunnerPlace(**told)
 
 
 def _timeout(place: Place, text: str) -> float:

@@ -9,6 +9,7 @@ import pytest
 from anka_ci import settings
 from anka_ci.errors import UsageError
 from anka_ci.inputs import SharedInputs
+from anka_ci.runners import RunnerPlace
 from anka_ci.secret import Secret
 from anka_ci.settings import Context
 
@@ -69,6 +70,16 @@ def test_the_environment_wins_over_the_file_and_an_input_over_both(env: dict[str
     assert "http://input:8090" == found.controller_url
 
 
+def test_where_runners_are_registered(tmp_path: Path) -> None:
+    told = "runners: {scope: mobile, group: macs, url: https://ghe.example/api/v3/}"
+    env = write(tmp_path, f"default: a\ncontexts:\n  a:\n    {told}\n")
+    url = "https://ghe.example/api/v3"
+    assert RunnerPlace(ci="github", scope="mobile", group="macs", url=url) == settings.load(env).runners
+    env |= {"ANKA_CI_RUNNER_SCOPE": "mobile/app", "ANKA_CI_RUNNER_GROUP": ""}
+    assert RunnerPlace(scope="mobile/app", group="macs", url=url) == settings.load(env).runners
+    assert RunnerPlace(scope="mobile/app") == settings.load({"ANKA_CI_RUNNER_SCOPE": "mobile/app"}).runners
+
+
 def test_which_context_is_chosen(env: dict[str, str]) -> None:
     assert "other" == settings.load(env, file_context="other").name
     assert "lab" == settings.load(env | {"ANKA_CI_CONTEXT": "lab"}, file_context="other").name
@@ -91,6 +102,11 @@ def test_which_context_is_chosen(env: dict[str, str]) -> None:
         ("timeout: soon", "not a duration"),
         ("{token-file: /f, token-env: X}", "token-file and token-env are both given"),
         ("{registry-sign-in: {key-env: X, key-file: /f}}", "key-file and key-env are both given"),
+        ("runners: mobile", "runners has to be a mapping"),
+        ("runners: {scop: mobile}", "unknown key 'scop'"),
+        ("runners: {token: hush}", "unknown key 'token'"),
+        ("runners: {scope: ''}", "runners: scope has to be text"),
+        ("runners: {url: ghe.example}", "the URL of the CI system's API 'ghe.example' is none"),
     ],
 )
 def test_what_is_wrong_in_the_file(tmp_path: Path, line: str, words: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from anka_ci import account, inputs, pipeline
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, finish, outcome
+from anka_ci.commands import add_input, add_output, ci, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -79,6 +79,7 @@ def _result(name: str, go: Go, options: argparse.Namespace, console: Console, cl
         deadline=Deadline(clock, shared.timeout),
         cancelled=cancelled,
         tell=Progress(console, clock, quiet=options.quiet),
+        runners_by=ci.runners(console),
     )
     with console.interrupts(cancelled):
         return go(found, anka, prepared, connect=lambda own: console.context(own, found.context))

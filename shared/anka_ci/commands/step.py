@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from anka_ci import account, inputs
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, failed_as, finish, outcome
+from anka_ci.commands import add_input, add_output, ci, failed_as, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.desk import perform
@@ -95,6 +95,7 @@ class StepCommand:
             deadline=Deadline(clock, context.timeout),
             cancelled=cancelled,
             tell=Progress(console, clock, quiet=options.quiet),
+            runners_by=ci.runners(console),
         )
         code, failure = 0, None
         try:

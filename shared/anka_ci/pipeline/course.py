@@ -234,7 +234,9 @@ class Course:
         if self.connect is None:
             raise UsageError(f"{step.id}: a connection of its own cannot be opened here", **step.place.facts())
         if bound not in self.others:
-            self.others[bound] = Anka(self.connect(bound), clock=self.anka.clock, tell=self.anka.tell)
+            self.others[bound] = Anka(
+                self.connect(bound), clock=self.anka.clock, tell=self.anka.tell, runners_by=self.anka.runners_by
+            )
         other = self.others[bound]
         other.deadline, other.cancelled = self.anka.deadline, self.anka.cancelled
         return other

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ENDING = 600.0
 """Seconds that instances get to end. Anka takes about a minute for one that had no node; it documents no limit."""
+QUIET = 600.0
+"""Seconds without a change after which a start is given up at the soonest: a node may have to pull the tag first."""
 APPEARING = 15.0
 """Seconds for which the controller may not show yet what it has just started."""
 PARTING = 3.0
@@ -219,10 +221,10 @@ def facts(anka: Anka, instance: Instance) -> dict[str, object]:
     return {key: value for key, value in told.items() if value not in (None, "")}
 
 
-def end_now(anka: Anka, instance_id: str) -> str:
+def end_now(anka: Anka, instance_id: str, seconds: float = PARTING) -> str:
     """End an instance although everything else is over; what became of it, as a sentence. It is not waited for."""
     try:
-        anka.afterwards(PARTING).controller.instances.terminate(instance_id)
+        anka.afterwards(seconds).controller.instances.terminate(instance_id)
     except NotFoundError:
         return "the instance is gone"
     except AnkaCiError as error:

@@ -1,12 +1,12 @@
 """What a step is: one pipeline verb in one module.
 
 A step's module has, in this order: a docstring whose first line is its summary in every face; ``RUNS`` (where it can
-run); ``READS`` (it only reads); ``EXAMPLE`` (inputs that work against ``serve --sample``) and, where that needs it,
-``EXAMPLE_AFTER`` (pairs of a step and its inputs to run first); frozen ``Inputs`` and ``Outputs``;
-``plan(inputs, anka) -> Plan``, which only reads; and ``run(plan, anka) -> Outputs``, which does what the plan says and
-nothing else. One that changes something for the length of a pipeline file's run has ``undo(inputs, outputs)`` too: the
-inputs with which the same step takes it back, or None; ``outputs`` are what is known, also of a failure. A step prints
-nothing, reads no environment and knows no URL.
+run); ``READS`` (it only reads); ``EXAMPLE`` (inputs that work against ``serve --sample``, for runners with a CI system
+and a template beside) and, where that needs it, ``EXAMPLE_AFTER`` (pairs of a step and its inputs to run first); frozen
+``Inputs`` and ``Outputs``; ``plan(inputs, anka) -> Plan``, which only reads; and ``run(plan, anka) -> Outputs``, which
+does what the plan says and nothing else. One that changes something for the length of a pipeline file's run has
+``undo(inputs, outputs)`` too: the inputs with which the same step takes it back, or None; ``outputs`` are what is
+known, also of a failure. A step prints nothing, reads no environment and knows no URL.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ BUILT = (
     "save-image",
     "start-instance",
     "stop-instance",
+    "start-runner",
+    "stop-runner",
     "sweep",
 )
 """The steps that are there."""
@@ -48,8 +50,6 @@ CATALOG = (
     "prune",
     "promote",
     "rollback",
-    "start-runner",
-    "stop-runner",
 )
 """Every step's name, the built ones first. Names are part of five faces and are not changed without an alias."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import instances, lease, selection
+from anka_ci.rules import instances, lease, placing
 from anka_ci.steps import Runs
 from anka_ci.wire.instance import STARTED
 from anka_ci.wire.start import Start
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 RUNS = Runs.ANYWHERE
 READS = False
 EXAMPLE: Mapping[str, str] = {"template": "sonoma", "name": "example", "owner": "build-42"}
-
-QUIET = 600.0
-"""Seconds without a change after which a start is given up at the soonest: a node may have to pull the tag first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +81,12 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    template = anka.registry.stack("start an instance").template(inputs.template)
-    version = template.pick(inputs.tag)
-    group = anka.controller.group(inputs.group) if inputs.group else None
-    names = (inputs.node,) if inputs.node else None
-    nodes = selection.choose(anka, group=group.id if group else None, names=names)
-    if not (group and group.fallback_group_id):  # otherwise other nodes help out
-        instances.check_startable(nodes, template, version)
+    placed = placing.place(anka, "start an instance", inputs.template, inputs.tag, inputs.node, inputs.group)
     script = instances.script(inputs.script, inputs.script_file)
     with_ = {
         "name": inputs.name or "",
-        "node": nodes[0].id if inputs.node else "",
-        "group": group.id if group else "",
+        "node": placed.node,
+        "group": placed.group,
         "owner": inputs.owner,
         "lease": float(inputs.lease),
         "script": script,
@@ -106,10 +97,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "vram": None if inputs.memory is None else -(-inputs.memory // (1 << 20)),
         "on-failure": inputs.on_failure,
     }
-    where = f"on {nodes[0].name}" if inputs.node else f"in {group.name}" if group else "on any node"
-    text = f"start {template.name}:{version.tag} {where} for {inputs.owner}, for {show_duration(inputs.lease)} at most"
-    expects: dict[str, object] = {"id": template.id, "template": template.name, "tag": version.tag}
-    expects |= {"version": version.number, "state": STARTED} | ({"name": inputs.name} if inputs.name else {})
+    named = f"{placed.template.name}:{placed.version.tag}"
+    text = f"start {named} {placed.where} for {inputs.owner}, for {show_duration(inputs.lease)} at most"
+    expects = placed.known | {"state": STARTED} | ({"name": inputs.name} if inputs.name else {})
     action = Action(verb="start", text=text + (", and run a script in it" if script else ""), with_=with_)
     return Plan(step="start-instance", actions=(action,), bytes=None, expects=expects)
 
@@ -121,7 +111,7 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     keep = with_["on-failure"] == "keep"
     known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_), keep=keep)
     try:
-        found = instances.await_started(anka, id_, stall=max(QUIET, float(str(with_["lease"]))))
+        found = instances.await_started(anka, id_, stall=max(instances.QUIET, float(str(with_["lease"]))))
         return build(Outputs, known | instances.facts(anka, found))
     except AnkaCiError as error:
         said = f"{id_} is kept" if keep else instances.end_now(anka, id_)

@@ -1,25 +1,31 @@
-"""End the instances whose lease is over.
+"""End the instances whose lease is over, and reconcile them with the CI system's runners.
 
 Looks at all instances that anka-ci started (their external id is `anka-ci/OWNER/EXPIRY`), or at those of one `owner`,
 and ends what is overdue by this machine's clock; run it on a schedule. Instances that another system started are never
 touched, and a lease that cannot be read is told and left. Nothing has to be confirmed, because the lease said it all.
+
+Where a CI system is connected, the runners of `start-runner` in a `scope` are looked at too: an instance whose runner
+is gone ends, and an offline runner whose instance is gone is removed, each only by the name that `start-runner` gave
+for this controller and this scope, and not in its first five minutes. Without a token it says that they were not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import AnkaCiError
+from anka_ci.errors import AnkaCiError, BusyError, InterruptError, NotConnectedError
 from anka_ci.inputs import Duration, arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import instances, lease
+from anka_ci.result import Said
+from anka_ci.rules import hosting, instances, lease
 from anka_ci.steps import Runs
 from anka_ci.wire.instance import TERMINATED
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
+    from anka_ci.wire.instance import Instance
 
 RUNS = Runs.ANYWHERE
 READS = False
@@ -31,6 +37,9 @@ EXAMPLE_AFTER = (("start-instance", {"template": "sonoma", "owner": "build-42"})
 class Inputs:
     owner: str | None = arg("Owner whose instances are looked at; everybody's when left out.", default=None)
     ahead: Duration = arg("Also end what will be overdue within this time.", default=Duration(0))
+    scope: str | None = arg(
+        "Whose runners are looked at: `OWNER/NAME` or `ORGANISATION`; else the context's.", default=None
+    )
 
     def __post_init__(self) -> None:
         if self.owner is not None:
@@ -42,13 +51,17 @@ class Outputs:
     ended: tuple[str, ...] = arg("Ids of the instances that were ended.")
     left: tuple[str, ...] = arg("Ids of the instances whose lease is not over.")
     unreadable: tuple[str, ...] = arg("Ids of the instances whose lease cannot be read, which are left.")
-    failed: tuple[str, ...] = arg("Ids of the instances that are overdue and were not ended.")
+    failed: tuple[str, ...] = arg("Ids of the instances that are to end and were not ended.")
+    removed: tuple[str, ...] = arg("Names of the runners that were removed.", default=())
+    not_removed: tuple[str, ...] = arg("Names of the runners that are to be removed and were not.", default=())
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     by = anka.clock.now() + inputs.ahead
-    actions, left, unreadable, notes = [], [], [], []
-    for each in anka.controller.instances.all():
+    ending: dict[str, Action] = {}
+    left, unreadable, notes = [], [], []
+    found = anka.controller.instances.all()
+    for each in found:
         try:
             held = lease.read(each.external_id)
         except ValueError as error:
@@ -57,29 +70,100 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
             continue
         if held is None or inputs.owner not in (None, held.owner) or each.state == TERMINATED:
             continue
-        if not held.overdue(by):
+        if held.overdue(by):
+            ending[each.id] = _end(each, f"of {held.owner}, whose lease is over at {held.until}")
+        else:
             left.append(each.id)
-            continue
-        title = instances.title(each)
-        text = f"end {title} of {held.owner}, whose lease is over at {held.until}"
-        actions.append(Action(verb="end", text=text, with_={"instance": each.id, "title": title}))
+    removing, said = _runners(inputs, anka, found, ending)
     expects = {
-        "ended": [action.with_["instance"] for action in actions],
-        "left": left,
+        "ended": [*ending],
+        "left": [each for each in left if each not in ending],
         "unreadable": unreadable,
         "failed": [],
+        "removed": [str(each.with_["runner"]) for each in removing if "runner" in each.with_],
+        "not-removed": [],
     }
-    return Plan(step="sweep", actions=tuple(actions), expects=expects, notes=tuple(notes))
+    return Plan(step="sweep", actions=(*ending.values(), *removing), expects=expects, notes=(*notes, *said))
+
+
+def _runners(
+    inputs: Inputs, anka: Anka, found: Sequence[Instance], ending: dict[str, Action]
+) -> tuple[list[Action], list[str]]:
+    """What is to be done with the runners, and notes; adds to ``ending`` the instances whose runner is gone."""
+    asked = inputs.scope or anka.context.runners.scope
+    try:
+        listed, home = hosting.look(anka, inputs.scope)
+    except NotConnectedError as error:
+        return [], [f"no runner was looked at: {error.message}"]
+    except InterruptError:
+        raise
+    except AnkaCiError as error:  # the instances whose lease is over end all the same
+        said = f"no runner was looked at: {error.message}"
+        again = Action(verb="look", text=f"look at the runners again: {said}", with_={"scope": asked}, writes=False)
+        return ([again] if asked else []), [said]
+    hosts = {each.id: named.text for each, named in hosting.hosts(found)}
+    names = {hosts[id_]: "of an instance that ends" for id_ in ending if id_ in hosts}
+    orphans = hosting.orphans(found, listed, home, anka.clock.now(), inputs.owner)
+    names |= {each.name: "whose instance is gone" for each in orphans.runners}
+    ending |= {each.id: _end(each, f"whose runner {hosts[each.id]} is gone") for each in orphans.instances}
+    notes = [f"{each.name} is left: another controller has its instance" for each in orphans.elsewhere]
+    removing = [
+        Action(
+            verb="remove",
+            text=f"remove the runner {each.name}, {names[each.name]}",
+            with_={"runner": each.name, "runner-id": each.id, "scope": inputs.scope},
+        )
+        for each in listed
+        if each.name in names
+    ]
+    return removing, notes
+
+
+def _end(each: Instance, why: str) -> Action:
+    title = instances.title(each)
+    return Action(verb="end", text=f"end {title} {why}", with_={"instance": each.id, "title": title})
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
-    targets = {str(action.with_["instance"]): str(action.with_["title"]) for action in plan.actions}
+    targets = {str(each.with_["instance"]): str(each.with_["title"]) for each in plan.actions if each.verb == "end"}
+    known = dict(plan.expects)
+    failure: AnkaCiError | None = None
     try:
         instances.end(anka, targets)
     except AnkaCiError as error:
         failed = error.facts["instances"]
         assert isinstance(failed, dict)
-        ended = [each for each in targets if each not in failed]
-        error.outputs = {**plan.expects, "ended": ended, "failed": list(failed)}
-        raise
-    return build(Outputs, plan.expects)
+        known |= {"ended": [each for each in targets if each not in failed], "failed": list(failed)}
+        failure = error
+    runners = {
+        str(each.with_["runner-id"]): str(each.with_["runner"]) for each in plan.actions if each.verb == "remove"
+    }
+    removed: set[str] = set()
+    try:
+        if not isinstance(failure, InterruptError):
+            _reconcile(plan, anka, runners, removed)
+    except AnkaCiError as error:
+        failure = failure or error
+    known |= {"removed": [each for each in runners.values() if each in removed]}
+    known |= {"not-removed": [each for each in runners.values() if each not in removed]}
+    if failure is not None:
+        failure.outputs = known
+        raise failure
+    return build(Outputs, known)
+
+
+def _reconcile(plan: Plan, anka: Anka, runners: Mapping[str, str], removed: set[str]) -> None:
+    """Remove the runners (id to name); ``removed`` gets the names. Raises why they could not be looked at, still."""
+    for each in plan.actions:
+        if each.verb == "look":
+            hosting.look(anka, str(each.with_["scope"]))
+            anka.tell(Said(text="the runners can be looked at again: the next sweep reconciles them", level="warning"))
+    if not runners:
+        return
+    scope = next((str(each.with_["scope"]) for each in plan.actions if each.with_.get("scope")), None)
+    refused = hosting.remove(anka, scope, runners, {}, wait=False, gone=removed)
+    busy = [name for name, error in refused.items() if isinstance(error, BusyError)]
+    for name in busy:
+        anka.tell(Said(text=f"{name} runs a job still: a later sweep removes it", level="warning"))
+    for error in (error for name, error in refused.items() if name not in busy):
+        raise error

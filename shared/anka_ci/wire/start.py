@@ -33,7 +33,7 @@ class Start:
     group_id: str = ""
     permission_group: str = ""
     priority: int | None = None
-    script: str = ""
+    script: str = field(default="", repr=False)
     script_at_boot: bool = False
     script_monitored: bool = False
     script_timeout: int | None = None
