@@ -34,6 +34,7 @@ COMMANDS = {
     "check": Entry("anka_ci.commands.check", "tell every problem of a pipeline file, without any server"),
     "plan": Entry("anka_ci.commands.plan", "tell what a pipeline file would do and lose, step by step"),
     "run": Entry("anka_ci.commands.run", "run a pipeline file"),
+    "job": Entry("anka_ci.commands.job", "render jobs of a CI system from pipeline files, and keep them in step"),
     "doctor": Entry("anka_ci.commands.doctor", "tell what stands between this host and its Anka, and what to do"),
     "steps": Entry("anka_ci.commands.steps", "list the steps"),
     "render": Entry("anka_ci.commands.render", "write the files that are rendered from the steps, or check them"),

@@ -6,7 +6,7 @@ place that imports the YAML library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ class Node:
             raise UsageError(f"{self.place}: {what} has to be text", **self.place.facts())
         return self.value
 
-    def only(self, known: set[str], what: str) -> dict[str, Node]:
+    def only(self, known: Collection[str], what: str) -> dict[str, Node]:
         """The value as a mapping with none but the ``known`` keys."""
         found = self.mapping(what)
         for key in found:

@@ -6,27 +6,64 @@ it for that language; an undefined name is an error; XML is escaped by the engin
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
+
+from anka_ci.errors import UsageError
 
 Faces = dict[str, str]
 """Rendered files: path below the checkout, with ``/``, to text."""
 
 
+OURS = "anka-ci"
+"""Before a template's name: ours, also where ``overrides`` has one of that name, which so can extend it."""
+
+
 def render(package: str, template: str, values: Mapping[str, object], overrides: Path | None = None) -> str:
-    """The text of ``template``, found below ``templates/`` of ``package`` or in ``overrides``, with ``values``."""
-    return environment(package, overrides).get_template(template).render(values)
+    """The text of ``template``, found below ``templates/`` of ``package`` or in ``overrides``, with ``values``.
+
+    ``UsageError`` for a folder of overrides that is none, and for a template in it that fails, with its line.
+    """
+    if overrides is None:
+        return _ours(package).get_template(template).render(values)
+    if not overrides.is_dir():
+        raise UsageError(f"{overrides} is no folder of templates", hint=f"put a {template} there, or leave it out")
+    try:
+        return environment(package, overrides).get_template(template).render(values)
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        place = _place(error, overrides)
+        raise UsageError(f"{place['file']}:{place['line']}: the template fails: {error}", **place) from error
+
+
+def _place(error: Exception, overrides: Path) -> dict[str, Any]:
+    """Where a template failed: the innermost line of a person's templates, else of what they are found in."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return {"file": error.filename or str(overrides), "line": error.lineno}
+    lines = [(each.filename, each.lineno or 1) for each in traceback.extract_tb(error.__traceback__)]
+    own = [(file, line) for file, line in lines if Path(file).is_relative_to(overrides)]
+    file, line = (own or [(str(overrides), 1)])[-1]
+    return {"file": file, "line": line}
+
+
+@functools.cache
+def _ours(package: str) -> jinja2.Environment:
+    """The environment over a package's own templates, which are compiled once."""
+    return environment(package)
 
 
 def environment(package: str, overrides: Path | None = None) -> jinja2.Environment:
     """The environment over a package's templates; a file of the same name in ``overrides`` wins and may extend it."""
     loaders: list[jinja2.BaseLoader] = [] if overrides is None else [jinja2.FileSystemLoader(overrides)]
-    loaders.append(jinja2.PackageLoader(package))
+    ours = jinja2.PackageLoader(package)
+    loaders += [ours, jinja2.PrefixLoader({OURS: ours})]
     found = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         variable_start_string="[[",

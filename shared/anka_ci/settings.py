@@ -38,6 +38,8 @@ KEYS = {
 """What a context in the settings file may hold, beside what says how to sign in."""
 RUNNER_KEYS = {"ci", "scope", "group", "url"}
 """What its ``runners`` may hold."""
+ROOT_KEYS = {"default", "contexts", "github"}
+"""What the file may hold; ``github`` is read by the adapter of that name."""
 SIGN_IN_KEYS = {"api-key-id", "client-id", "ca", "proxy"} | {
     f"{key}-{place}"
     for key in (
@@ -193,7 +195,7 @@ def _from_file(file: Path, name: str | None, env: Mapping[str, str]) -> Layers:
     """The context without its sign-in, what it says of signing in, and of signing in to the registry."""
     from anka_ci import document
 
-    root = document.read(file).only({"default", "contexts"}, "the settings")
+    root = document.read(file).only(ROOT_KEYS, "the settings")
     contexts = root["contexts"].mapping("contexts") if "contexts" in root else {}
     if not name:
         if "default" not in root:

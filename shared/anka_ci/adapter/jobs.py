@@ -139,8 +139,11 @@ class Keeper(Protocol):
     comes back by nothing, such as "its builds", and is empty where nothing does.
     """
 
-    where: str
-    loses: str
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def loses(self) -> str: ...
 
     def read(self, names: Collection[str]) -> Sequence[Found]:
         """The named jobs that are there and everything that carries our mark, in one pass of reads.

@@ -56,10 +56,18 @@ class Parser(argparse.ArgumentParser):
         """The options; ``UsageError`` for a word that is none."""
         options, left = self.parse_known_args(words)
         if left:
-            known = [option for option in self._option_string_actions if option.startswith("--")]
+            known = [option for option in self._chosen(options)._option_string_actions if option.startswith("--")]
             hint = suggestion(left[0].split("=")[0], known) if left[0].startswith("-") else ""
             raise UsageError(f"{self._name}: unknown argument {left[0]!r}", hint=hint)
         return options
+
+    def _chosen(self, options: argparse.Namespace) -> argparse.ArgumentParser:
+        """The parser of the sub-command that was named, where there are any."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                chosen: argparse.ArgumentParser = action.choices[getattr(options, action.dest)]
+                return chosen
+        return self
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
