@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from actions.github_double import runners as github_runners
-from actions.github_double.server import Double
+from actions.github_double.server import TOKEN, Double
 from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.result import Event, Said, StepResult
@@ -54,6 +54,17 @@ def add_template(url: str, name: str, id_: str) -> None:
     only = Layer(file="a" * 32 + ".ank", digest=put(layer.getvalue()), size=len(layer.getvalue()))
     manifest = replace(sample, id=id_, name=name, layers=(only,)).emit()
     assert 201 == blobs.put(f"{url}/v2/{id_}/manifests/base", data=manifest, timeout=10).status_code
+
+
+@contextmanager
+def github(registry_url: str) -> Iterator[dict[str, str]]:
+    """A GitHub in small, and a template with the agent in the registry: what the examples of runners need. The
+    environment of a step that uses it."""
+    with Double() as double:
+        double.add(SCOPE)
+        add_template(registry_url, "sonoma-runner", "0b0a4d4e-9d0e-43dc-54dc-1f5d1a4c2e77")
+        yield {"ANKA_CI_GITHUB_URL": double.url, "ANKA_CI_GITHUB_TOKEN": TOKEN}
+        github_runners.of(double).close()
 
 
 class Hosted:

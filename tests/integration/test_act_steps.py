@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 
 from anka_ci.steps import catalog
+from hosted import github
 from integration import acting, golden
 from integration.conftest import serve
 
@@ -26,8 +28,11 @@ def steps(name):
 
 @pytest.mark.parametrize("name", catalog.BUILT)
 def test_an_action_runs_by_its_example(name, machine, tmp_path):
-    with serve(tmp_path, *acting.SERVED) as served:
-        job = acting.job(steps(name), acting.connected(served))
+    with serve(tmp_path, *acting.SERVED) as served, contextlib.ExitStack() as opened:
+        env = acting.connected(served)
+        if "sonoma-runner" in str(steps(name)):
+            env |= opened.enter_context(github(served.url))
+        job = acting.job(steps(name), env)
         ran = machine.run(acting.workflow({"job": job}), here=True)
     assert "success" == ran.job.result, ran.shown()
     last = ran.job.steps.get("done", ran.job["asked"])

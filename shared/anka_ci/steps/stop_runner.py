@@ -76,8 +76,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         with_ |= {"runner-id": runners[name].id} if name in runners else {}
         with_ |= {"instance": hosts[name].id} if name in hosts else {}
         told = [f"remove the runner {name}"] if name in runners else []
-        told += [f"end the instance {instances.title(hosts[name])}"] if name in hosts else []
-        actions.append(Action(verb="end", text=", ".join(told), with_=with_))
+        told += [f"end the instance {hosts[name].id} that hosts {name}"] if name in hosts else []
+        actions.append(Action(verb="end", text=" and ".join(told), with_=with_))
     expects = {"removed": sorted(runners), "ended": [each.id for _, each in sorted(hosts.items())], "pending": []}
     notes = () if actions else ("there is no such runner any more: nothing to do",)
     return Plan(step="stop-runner", actions=tuple(actions), expects=expects, notes=notes)
