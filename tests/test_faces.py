@@ -11,6 +11,7 @@ import pytest
 from anka_ci import adapter, cli, document, inputs
 from anka_ci.commands import render
 from anka_ci.steps import catalog
+from anka_ci_actions.service import permissions
 
 ROOT = Path(__file__).parent.parent
 STEPS = {step.name: step for step in adapter.facts()}
@@ -141,3 +142,15 @@ def test_the_reference_shows_a_step_with_its_inputs_outputs_and_examples(name: s
     used = document.parse(yaml, "STEPS.md").items("examples")
     assert name == used[0].mapping("pipeline")["use"].value
     assert f"OWNER/anka-ci/actions/{name}@v1" == used[1].mapping("action")["uses"].value
+
+
+def test_a_part_of_a_file_that_people_write_is_rendered_and_the_rest_is_left(copy: Path) -> None:
+    readme = copy / "actions" / "README.md"
+    shown = (ROOT / "actions" / "README.md").read_text()
+    assert permissions.table() in shown
+    readme.write_text("my words\n" + shown.replace("| Start a workflow", "| Begin a workflow"))
+    assert 9 == cli.main(["render", "--check", "--checkout", str(copy)])
+    assert 0 == cli.main(["render", "--checkout", str(copy)])
+    assert "my words\n" + shown == readme.read_text()
+    readme.write_text(shown.replace("<!-- /tokens -->", ""))
+    assert 2 == cli.main(["render", "--checkout", str(copy)])

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ALWAYS = "always"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One thing that anka-ci does on GitHub, and the least that a token needs for it.
 
     ``fine`` is the permission of a fine-grained token or a GitHub App, ``classic`` the scope of a classic or OAuth
-    token, ``job`` the line below ``permissions:`` that lets a job's own ``GITHUB_TOKEN`` do it (empty: nothing can).
+    token, ``job`` the line below ``permissions:`` that lets a job's own ``GITHUB_TOKEN`` do it (empty: nothing can;
+    ``ALWAYS``: it needs none).
     ``note`` is what else has to be so.
     """
 
@@ -29,13 +32,13 @@ class Operation:
 
     def needs(self) -> str:
         """The permission in each kind of token, in one sentence."""
+        if self.job == ALWAYS:
+            return f"it takes {self.fine} (fine-grained token, App), the scope {self.classic} (classic token)"
         job = f"`{self.job}` for a job's GITHUB_TOKEN" if self.job else "and a job's GITHUB_TOKEN can not do it"
         return f"it takes {self.fine} (fine-grained token, App), the scope {self.classic} (classic token), {job}"
 
 
-REPOSITORY = Operation(
-    what="Look at a repository (default branch)", fine="Metadata: read", classic="repo", job="metadata: read"
-)
+REPOSITORY = Operation(what="Look at a repository (default branch)", fine="Metadata: read", classic="repo", job=ALWAYS)
 READ_FILES = Operation(what="Read workflow files", fine="Contents: read", classic="repo", job="contents: read")
 WRITE_FILES = Operation(
     what="Write or remove workflow files, as a commit",
@@ -100,7 +103,7 @@ def table() -> str:
 
 def _row(each: Operation) -> str:
     classic = " and ".join(f"`{scope}`" for scope in each.classic.split(" and "))
-    job = f"`{each.job}`" if each.job else "no"
+    job = "no" if not each.job else "always" if each.job == ALWAYS else f"`{each.job}`"
     return f"| {each.what}{f' ({each.note})' if each.note else ''} | {each.fine} | {classic} | {job} |\n"
 
 

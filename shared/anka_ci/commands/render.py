@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import re
 from pathlib import Path
 
 from anka_ci.console import Console
@@ -16,6 +17,8 @@ from anka_ci.errors import DriftError, NotOursError, UsageError
 from anka_ci.render import Faces
 
 MAKERS = ("anka_ci.faces", "anka_ci_actions.faces", "anka_ci_jenkins.faces", "anka_ci.server.openapi")
+PARTS = (("actions/README.md", "tokens", "anka_ci_actions.service.permissions"),)
+"""Parts of files that people write: the file, the part's name, and the module whose ``table()`` is the part."""
 MARK = "by `anka-ci render`"
 """In the first two lines of every face."""
 PLACES = ("action.yml", "actions/*/action.yml", "jenkins/vars/*.groovy", "jenkins/vars/*.txt", "shared/*.*")
@@ -30,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, console: Console) -> int:
     """Write or check; ``DriftError`` for faces that differ, ``NotOursError`` for a file in the way."""
     root = checkout(options.checkout)
-    wanted = faces()
+    part = parts(root)
+    wanted = faces() | part
     there = {path: _text(root / path) for path in wanted}
     stale = sorted(path for path in made(root) if path not in wanted)
     changed = [path for path, text in wanted.items() if there[path] != text]
@@ -47,7 +51,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         return 0
     for path in changed:
         found = there[path]
-        if found is not None and not _is_made(found):
+        if found is not None and path not in part and not _is_made(found):
             raise NotOursError(f"{path} was not made by `anka-ci render`", hint="move it away, then render again")
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(wanted[path], encoding="utf-8")
@@ -72,6 +76,24 @@ def faces() -> Faces:
     found: Faces = {}
     for maker in MAKERS:
         found |= importlib.import_module(maker).faces()
+    return found
+
+
+def parts(root: Path) -> Faces:
+    """The files of a checkout that are rendered in part, whole; ``UsageError`` for one that lost the marks of its part.
+
+    A part stands between ``<!-- NAME: made from … by `anka-ci render`; do not edit -->`` and ``<!-- /NAME -->``.
+    """
+    found: Faces = {}
+    for path, name, module in PARTS:
+        text = found.get(path) or _text(root / path)
+        if text is None:
+            continue
+        marks = re.findall(rf"<!-- {name}: made from [^\n]* {MARK}; do not edit -->\n|<!-- /{name} -->\n", text)
+        if len(marks) != 2:
+            raise UsageError(f"{path} has no part {name!r}", hint="put its two marks back, as `git diff` shows them")
+        before, after = text.split(marks[0])[0], text.split(marks[1])[1]
+        found[path] = before + marks[0] + importlib.import_module(module).table() + marks[1] + after
     return found
 
 
