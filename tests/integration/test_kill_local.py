@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[Sequence[str], str]] = {
     "look": (["describe", "vm"], ""),
     "modify": (["modify", "vm", "set", "cpu", "-c", "6"], ""),
     "import": (["import", "archive"], "sent: vm already exists"),
+    "copy in": (["cp", "archive", "running:"], ""),
 }
 """By name: the words, and what the command may say the second time instead of success."""
 
@@ -99,6 +100,7 @@ def test_killed_at_every_chosen_call_and_repeated(library: Path, tmp_path: Path,
         assert code == 0 or (done and done in reply["message"]), (reply, err)
         whole(folder / "home")
         tidy(folder / "home")
+        assert [] == list((folder / "home" / "vm_lib").rglob(".cp-*"))  # not even in a guest, whose next layer has all
         return hit != 0
 
     try_all(points, fresh, trial)

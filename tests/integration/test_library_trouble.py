@@ -54,18 +54,46 @@ def test_a_disk_that_is_too_small_and_then_full(tmp_path: Path) -> None:
         with contextlib.suppress(OSError), (home / "rest").open("ab", buffering=0) as rest:
             while True:
                 rest.write(bytes(4096))
-        for words in (["clone", "sonoma", "other"], ["push", "--local", "--tag", "more", "sonoma"]):
+        for words in (
+            ["clone", "sonoma", "other"],
+            ["push", "--local", "--tag", "more", "sonoma"],
+            ["export", "sonoma", str(home / "archive")],
+        ):
             code, _, err = told(home, *words)
             assert 1 == code, words
             assert "No space left on device" in err
             assert "what was half done is not visible" in err
         whole(home)
+        assert [] == [path for path in home.iterdir() if "archive" in path.name]
         assert [("sonoma", "v1")] == [(row["name"], row["version"]) for row in said(home, "list")]
         (home / "rest").unlink()
         ballast.unlink()
         said(home, "clone", "sonoma", "other")
         whole(home)
         tidy(home)
+
+
+def test_a_disk_that_gets_full_while_files_are_copied(tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(4 * MIB))
+    with disk(tmp_path / "small", "3m") as home:
+        id_ = said(home, "create", "vm")
+        guest = home / "vm_lib" / id_ / "guest"
+        said(home, "run", "vm", "sh", "-c", "echo before >file")
+        for words in (["cp", str(large), "vm:file"], ["cp", str(large), "vm:"]):
+            code, _, err = told(home, *words)
+            assert 1 == code, words
+            assert "No space left on device" in err
+            assert "what was half done is not visible" in err
+        assert ("before\n", ["file"]) == ((guest / "file").read_text(), [path.name for path in guest.iterdir()])
+        assert [] == list(home.rglob(".cp-*"))
+        # out of the guest, onto a disk that is full
+        said(home, "run", "vm", "sh", "-c", "head -c 2000000 /dev/zero >out")
+        code, _, err = told(home, "cp", "vm:out", str(home / "copy"))
+        assert (1, True) == (code, "No space left on device" in err)
+        assert [] == [path for path in home.iterdir() if "copy" in path.name or ".cp-" in path.name]
+        said(home, "cp", "vm:file", str(home / "copy"))
+        assert "before\n" == (home / "copy").read_text()
 
 
 def test_a_disk_that_cannot_be_written(tmp_path: Path) -> None:

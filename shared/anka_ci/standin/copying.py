@@ -1,6 +1,7 @@
 """``cp``: files between this machine and a guest's folder, with the options of Anka's ``cp``, which are BSD's.
 
 Runs no program. A file appears whole under its name; nothing is written through a link that is found in its place.
+What is half copied is not in the guest, where it would get into the next layer, should the command be killed.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from pathlib import Path
 from anka_ci.errors import UsageError
 from anka_ci.standin import guests, places
 from anka_ci.standin.desk import Desk
+from anka_ci.standin.files import COPY
 from anka_ci.standin.output import Failure, Reply
 from anka_ci.standin.places import Place
+from anka_ci.standin.stored import Machine
 
 OPTIONS = {
     "cp": {f"-{letter}": (letter, False) for letter in "RLHPfnpavrX"},
@@ -61,7 +64,7 @@ def cp(desk: Desk, words: list[str]) -> Reply:
             if machine.meta.status != "running":
                 guests.start(desk.library, machine, desk.environment)
     to = places.place(target, machines.get(target), writing=True)
-    work = Work(how=How.read(letters), verbose="v" in letters)
+    work = Work(how=How.read(letters), verbose="v" in letters, into=to.inside)
     for word in sources:
         work.copy(places.place(word, machines.get(word), writing=False), to, several=len(sources) > 1)
     if work.problems:
@@ -95,8 +98,8 @@ def _split(words: list[str]) -> tuple[set[str], list[str]]:
 class Work:
     """One run of ``cp``: what it says, and what it could not copy."""
 
-    def __init__(self, *, how: How, verbose: bool) -> None:
-        self._how, self._verbose = how, verbose
+    def __init__(self, *, how: How, verbose: bool, into: Machine | None = None) -> None:
+        self._how, self._verbose, self._into = how, verbose, into
         self.told: list[str] = []
         self.problems: list[str] = []
 
@@ -159,7 +162,7 @@ class Work:
                 raise Failure(f"{to}: Is a directory")
             if to.exists() and to.samefile(source):
                 return  # a path that the guest has in common with this machine
-        part = to.with_name(f".cp-{uuid.uuid4().hex}")
+        part = self._part(to)
         try:
             if stat.S_ISLNK(info.st_mode):
                 part.symlink_to(source.readlink())
@@ -174,6 +177,13 @@ class Work:
                 part.unlink()
         if self._verbose:
             self.told.append(f"{source} -> {to}")
+
+    def _part(self, to: Path) -> Path:
+        """Where a file is until it is whole: beside the guest's folder, or on another disk beside what it will be."""
+        name = f"{COPY}{os.getpid()}-{uuid.uuid4().hex}"
+        if self._into is not None and self._into.guest.resolve() in (to.parent.resolve(), *to.parent.resolve().parents):
+            return self._into.folder / name
+        return to.with_name(name)
 
 
 def _bytes(source: Path, to: Path, info: os.stat_result) -> None:

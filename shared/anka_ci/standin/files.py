@@ -13,6 +13,9 @@ from pathlib import Path
 PUT = ".put-"
 """How the names of files begin that are being written; one that is left is of a command that was killed."""
 
+COPY = ".cp-"
+"""The same of a file that is being copied into a guest; the number of the command that does it comes next."""
+
 
 def put(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file whole or not at all; ``mode`` as ``open`` has it, for what not everybody is to read."""
@@ -23,6 +26,18 @@ def put(path: Path, content: bytes, mode: int = 0o666) -> None:
         os.fsync(file.fileno())
     part.replace(path)
     flush(path.parent)
+
+
+def abandoned(part: Path) -> bool:
+    """Whether the command that was copying into a file of that name is no more."""
+    number = part.name.removeprefix(COPY).partition("-")[0]
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return False
+    except (ProcessLookupError, ValueError, OverflowError):
+        return True
+    return False
 
 
 def flush(folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from anka_ci import document
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.errors import AnkaCiError
-from anka_ci.standin.files import PUT, discard, flush, put
+from anka_ci.standin.files import COPY, PUT, abandoned, discard, flush, put
 from anka_ci.standin.orphans import STALE, Orphans
 from anka_ci.standin.output import EXISTS, NOT_FOUND, Failure
 from anka_ci.standin.stored import Machine, Meta, Stored, encode, with_top
@@ -76,6 +76,8 @@ class Library:
         for left in (*self.vms.glob(".new-*"), *self.vms.glob("*/.guest-*"), *self.vms.glob("*/tags/.*-*")):
             discard(left)
         for left in (*self.vms.glob(f"*/{PUT}*"), *self.images.glob(".working-*")):
+            left.unlink(missing_ok=True)
+        for left in filter(abandoned, self.vms.glob(f"*/{COPY}*")):
             left.unlink(missing_ok=True)
         if due := self._orphans.due():
             self.collect(due)

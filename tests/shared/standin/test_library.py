@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import uuid
 from pathlib import Path
 
 import pytest
+
+from anka_ci.clock import Cancelled
+from anka_ci.standin.__main__ import main
 
 OLD = {"ANKA_STANDIN_GENERATION": "2"}
 
@@ -113,6 +117,29 @@ def test_the_cache_is_what_nothing_needs(ask, library):
         (library / "img_lib" / name).write_bytes(b"orphan")
     assert {} == ask("delete", "--cache")
     assert [kept] == [*(library / "img_lib").iterdir()]
+
+
+def test_the_cache_is_left_alone_while_layers_are_fetched(env, ask, library, capsys):
+    """What a fetch has half here looks like nobody's, so that who clears the cache waits for its end."""
+    ask("create", "vm")
+    part = library / "img_lib" / ".0123.ank.part"
+    part.write_bytes(b"half")
+    lock = (library / "vm_lib" / ".locks" / "fetching").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    seen = []
+
+    class Waiting(Cancelled):
+        def wait(self, seconds):
+            seen.append(part.exists())
+            if len(seen) == 3:  # the fetch ends
+                part.rename(part.with_name("0123.ank"))
+                lock.close()
+            return super().wait(0)
+
+    assert 0 == main(["-j", "delete", "--cache"], env, Waiting())
+    capsys.readouterr()
+    assert [True] * 3 == seen
+    assert not part.with_name("0123.ank").exists()  # nothing needs it
 
 
 def test_2_x_deletes_only_the_label_of_a_tag(ask, guest, library):

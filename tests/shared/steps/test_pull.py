@@ -129,6 +129,8 @@ def test_what_does_not_fit_is_refused_with_numbers(anka, tmp_path):
     full = Anka(Context(registry_urls=anka.context.registry_urls, anka=(str(command),)))
     with pytest.raises(RefusedError, match=r"\(2000 bytes\) are to be downloaded, 7 B \(7 bytes\) are free"):
         pull(full)
+    with pytest.raises(RefusedError, match="what shrink removes is needed until the download is complete, so it does"):
+        pull(full, shrink="true")
     assert not perform("size", {"template": "sonoma"}, full).outputs["fits"]
     assert [] == anka.host.vms()
 
