@@ -12,6 +12,12 @@ from anka_ci.anka import Anka
 from conftest import Command
 
 EXAMPLES = Path(__file__).parent.parent / "shared" / "examples"
+SETS = {
+    "undo.yml": {"tag": "v1"},
+    "prune.yml": {"policy": str(EXAMPLES / "retention.yml"), "fleet": str(EXAMPLES / "fleet.yml")},
+}
+"""Parameters that an example wants here."""
+PIPELINES = [path.name for path in EXAMPLES.glob("*.yml") if "\nsteps:" in path.read_text()]
 
 
 def run(cli: Command, name: str, *more: str, code: int = 0) -> dict[str, Any]:
@@ -56,11 +62,11 @@ def base_id(anka: Anka) -> str:
     return anka.registry.template("sonoma").id
 
 
-@pytest.mark.parametrize("name", [path.name for path in EXAMPLES.glob("*.yml")])
+@pytest.mark.parametrize("name", PIPELINES)
 def test_every_example_is_checked_and_planned_without_a_write(name: str, here: Command, anka: Anka) -> None:
     before = anka.registry.template("sonoma")
     assert 0 == here("check", str(EXAMPLES / name)).returncode
-    sets = ("--set", "tag=v1") if name == "undo.yml" else ()
+    sets = [word for key, value in SETS.get(name, {}).items() for word in ("--set", f"{key}={value}")]
     planned = here("plan", str(EXAMPLES / name), *sets, "--json")
     assert 0 == planned.returncode, planned.stderr
     assert {"planned", "checked-when-run"} >= {step["status"] for step in json.loads(planned.stdout)["steps"]}

@@ -13,6 +13,7 @@ from anka_ci.inputs import show_duration, show_size
 from anka_ci.result import Result, StepResult
 
 BYTES = {"size", "free", "download", "cached", "available", "bytes-sent", "bytes-received", "bytes-shared"}
+BYTES |= {"frees-least", "frees-most", "stores"}
 """Columns and outputs that are bytes, shown as people read them."""
 MOVED = {"bytes-sent": "sent", "bytes-received": "received", "bytes-shared": "shared", "download": "to download"}
 """Outputs that tell what was moved, and the words for it."""
@@ -111,6 +112,11 @@ def gist(step: StepResult) -> str:
     ]
     names = [(text, outputs.get(key)) for key, text in NAMES.items()]
     words += [f"{text} {_few(value)}" for text, value in names if isinstance(value, (list, tuple)) and value]
+    going = outputs.get("removals")
+    if isinstance(going, (list, tuple)) and going:
+        freed = outputs.get("frees-most")
+        words.append("" if outputs.get("removed") else f"would go: {_few([row['template'] for row in going])}")
+        words.append(f"frees at most {show_size(freed)}" if isinstance(freed, int) else "")
     for key in ("nodes", "groups", "templates"):
         rows = outputs.get(key)
         if isinstance(rows, (list, tuple)):

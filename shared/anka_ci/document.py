@@ -36,6 +36,10 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def wrong(self, text: str, hint: str = "") -> UsageError:
+        """An error about what was written here, to be raised."""
+        return UsageError(f"{self}: {text}", hint=hint, **self.facts())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -72,6 +76,16 @@ class Node:
             raise UsageError(f"{self.place}: {what} has to be text", **self.place.facts())
         return self.value
 
+    def texts(self, what: str) -> tuple[str, ...]:
+        """The value as a list of texts, or as one; at least one, and none empty. ``UsageError`` otherwise."""
+        if isinstance(self.value, str):
+            return (self.text(what),)
+        items = self.items(what)
+        if not items:
+            hint = "leave it out if you do not mean to choose"
+            raise self.place.wrong(f"{what} is given but empty", hint)
+        return tuple(item.text(f"each of {what}") for item in items)
+
     def only(self, known: Collection[str], what: str) -> dict[str, Node]:
         """The value as a mapping with none but the ``known`` keys."""
         found = self.mapping(what)
@@ -79,6 +93,16 @@ class Node:
             if key not in known:
                 place = self.keys[key]
                 raise UsageError(f"{place}: {what}: unknown key {key!r}", hint=suggestion(key, known), **place.facts())
+        return found
+
+    def first_version(self, known: Collection[str], what: str) -> dict[str, Node]:
+        """The same of a whole file that has to say ``version: 1``."""
+        found = self.only({"version", *known}, what)
+        if "version" not in found:
+            raise self.place.wrong(f"{what} has no version", "write `version: 1` as its first line")
+        version = found.pop("version")
+        if version.value != "1":
+            raise version.place.wrong(f"version {version.plain()!r} is unknown", "there is version 1")
         return found
 
 

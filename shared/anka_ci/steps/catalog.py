@@ -26,6 +26,7 @@ BUILT = (
     "use-registry",
     "revert",
     "delete",
+    "prune",
     "nodes",
     "groups",
     "distribute",
@@ -47,7 +48,6 @@ CATALOG = (
     "rollout",
     "audit",
     "reconcile",
-    "prune",
     "promote",
     "rollback",
 )

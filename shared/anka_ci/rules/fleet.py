@@ -1,0 +1,82 @@
+"""The fleet file, ``fleet.yml``: channels, each a name for the tag of a template that a part of the fleet is to have.
+
+Read strictly, with line and column of what is wrong. What nodes really have, and whether a channel's template is there,
+is not asked here. A file looks like this::
+
+    version: 1
+    channels:
+      ios-prod:
+        template: sonoma               # name or id
+        tag: v12
+        groups: [ios]                  # node groups that are to have it; all nodes when left out
+        context: production            # of the settings file; the one in use when left out
+        arch: arm64                    # only for nodes of it
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from anka_ci import document
+from anka_ci.document import Node, Place
+from anka_ci.errors import suggestion
+
+KEYS = {"template", "tag", "groups", "context", "arch"}
+ARCHS = ("amd64", "arm64")
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """``groups`` empty: all nodes; ``context`` and ``arch`` empty: any. ``template`` is a name or an id."""
+
+    name: str
+    template: str
+    tag: str
+    groups: tuple[str, ...] = ()
+    context: str = ""
+    arch: str = ""
+    place: Place
+
+    def within(self, context: str) -> bool:
+        """Whether it is meant in a context; one without a name, given by addresses only, may be any."""
+        return not self.context or not context or self.context == context
+
+
+def read(path: str) -> tuple[Channel, ...]:
+    """The channels of a file, in its order; ``UsageError`` with the place of what is wrong."""
+    return parse(document.read(Path(path)))
+
+
+def parse(root: Node) -> tuple[Channel, ...]:
+    """The same of a document that was read."""
+    found = root.first_version({"channels"}, "the fleet file")
+    if "channels" not in found:
+        raise root.place.wrong("the fleet file has no channels", "write `channels:` and a name for each")
+    channels = found["channels"]
+    return tuple(_channel(name, node, channels.keys[name]) for name, node in channels.mapping("channels").items())
+
+
+def _channel(name: str, node: Node, place: Place) -> Channel:
+    what = f"channel {name}"
+    if not re.fullmatch(NAME, name):
+        raise place.wrong(f"{what}: a name is letters, digits and . _ -, 100 of them at most")
+    found = node.only(KEYS, what)
+    for key in ("template", "tag"):
+        if key not in found:
+            raise place.wrong(f"{what} has no {key}", "a channel names a template and one tag of it")
+    arch = found["arch"].text(f"{what}: arch") if "arch" in found else ""
+    if arch and arch not in ARCHS:
+        known = suggestion(arch, ARCHS)
+        raise found["arch"].place.wrong(f"{what}: arch {arch!r} is none of {', '.join(ARCHS)}", known)
+    return Channel(
+        name=name,
+        template=found["template"].text(f"{what}: template"),
+        tag=found["tag"].text(f"{what}: tag"),
+        groups=found["groups"].texts(f"{what}: groups") if "groups" in found else (),
+        context=found["context"].text(f"{what}: context") if "context" in found else "",
+        arch=arch,
+        place=place,
+    )
