@@ -27,7 +27,10 @@ PULSE = 5.0
 GRACE = 3.0
 """Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
 
-_alive: set[subprocess.Popen[bytes]] = set()
+Send = Callable[[int, int], None]
+"""Sends a signal (the second) to a process group (the first) which this user may not send one to."""
+
+_alive: dict[subprocess.Popen[bytes], Send | None] = {}
 _starting = threading.Lock()
 """Held from the start of a program until it is noted in ``_alive``."""
 
@@ -55,7 +58,7 @@ def run(
     cancelled: Cancelled | None = None,
     clock: Clock | None = None,
     on_start: Callable[[int], None] | None = None,
-    send: Callable[[int, int], None] | None = None,
+    send: Send | None = None,
 ) -> Finished:
     """Run ``argv`` to its end and return how it ended; a status other than 0 is not an error here.
 
@@ -74,7 +77,7 @@ def run(
     try:
         with _starting:
             child = _started(argv, input is not None, env, cwd)
-            _alive.add(child)
+            _alive[child] = send
         holding.release()
         streams += [Stream("stdout", child.stdout, on_line, clock), Stream("stderr", child.stderr, on_line, clock)]
         feeder = threading.Thread(target=_feed, args=(child.stdin, input or b""), daemon=True)
@@ -88,7 +91,7 @@ def run(
         raise
     finally:
         if child is not None:
-            _alive.discard(child)
+            _alive.pop(child, None)
         for stream in streams:
             stream.thread.join(timeout=GRACE)
         holding.release()
@@ -150,9 +153,21 @@ def kill_all() -> None:
     """Kill every program that is running, and what it started, without asking: when a second signal comes."""
     if _starting.acquire(timeout=1.0):  # another thread may have just started one, and not noted it yet
         _starting.release()
-    for child in tuple(_alive):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
+    for child, send in tuple(_alive.items()):
+        _signal(child, signal.SIGKILL, send)
+
+
+def _signal(child: subprocess.Popen[bytes], number: int, send: Send | None) -> None:
+    """Send a signal to a child's group. What cannot be caught goes to another user's by ``send`` at once: ``sudo``
+    hands on what it gets, but killed itself it leaves its command running."""
+    if send is not None and number == signal.SIGKILL and process_group.lives(child.pid):
+        send(child.pid, number)
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            os.killpg(child.pid, number)
+        except PermissionError:
+            if send is not None and number != signal.SIGKILL and child.poll() is None:
+                send(child.pid, number)
 
 
 def _feed(pipe: IO[bytes] | None, data: bytes) -> None:
@@ -197,18 +212,13 @@ def _name(child: subprocess.Popen[bytes]) -> str:
     return " ".join(str(word) for word in child.args)[:200]  # type: ignore[union-attr]
 
 
-def _end(child: subprocess.Popen[bytes], send: Callable[[int, int], None] | None) -> None:
+def _end(child: subprocess.Popen[bytes], send: Send | None) -> None:
     """End the child's whole process group: ask, insist, kill. Nothing of it runs any more when this returns.
 
     A grandchild may ignore what the child obeys, so it is the group that is waited for, not the child alone.
     """
     for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, 1.0), (signal.SIGKILL, GRACE)):
-        with contextlib.suppress(ProcessLookupError):
-            try:
-                os.killpg(child.pid, number)
-            except PermissionError:
-                if send is not None and child.poll() is None:
-                    send(child.pid, number)
+        _signal(child, number, send)
         waited = 0.0
         while waited < grace:
             with contextlib.suppress(subprocess.TimeoutExpired):

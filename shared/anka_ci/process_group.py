@@ -25,8 +25,10 @@ def lives(group: int) -> bool:
     """Whether a process group has a member that runs. One that only waits to be buried does not."""
     try:
         os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # the second is what macOS says of the dead
+    except ProcessLookupError:
         return False
+    except PermissionError:  # it is another user's, or dead, of which macOS says so
+        return bool(members(group))
     found = members(group)
     return found is None or bool(found)  # macOS buries at once
 

@@ -139,7 +139,7 @@ class Connection:
         if verb != "GET" and self._wrote is not None:
             self._pause(self._wrote + self._write_pause - self.clock.monotonic())
             self.cancelled.check(f"{verb} {self.access.url}{target}")
-        headers = {"Accept": "application/vnd.github+json"}
+        headers = {"Accept": "application/vnd.github+json, application/json;q=0.9"}
         try:
             status, found, text = self._open().requestJson(verb, target, dict(query), headers, body)
         except OSError as error:  # every failure of requests is one

@@ -111,7 +111,9 @@ def repo(double: Double, found: Repo) -> dict[str, Any]:
         "pushed_at": EPOCH,
         "archived": False,
         "disabled": False,
-        **dict.fromkeys(("has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions"), False),
+        **dict.fromkeys(
+            ("has_issues", "has_projects", "has_wiki", "has_pages", "has_discussions", "has_downloads"), False
+        ),
         **dict.fromkeys(
             (
                 "forks",
