@@ -250,7 +250,7 @@ def workflow(jobs: Mapping[str, object]) -> dict[str, object]:
 
 def job(steps: Sequence[Mapping[str, object]], env: Mapping[str, str] | None = None) -> dict[str, object]:
     """A job on a self-hosted runner; a checkout comes before its steps."""
-    checkout = {"uses": "actions/checkout@v4"}
+    checkout = {"uses": "actions/checkout@v5"}
     return {"runs-on": ["self-hosted", "macOS", "anka"], "env": dict(env or {}), "steps": [checkout, *steps]}
 
 
