@@ -243,9 +243,11 @@ def installed(folder: Path) -> Machine:
     return found
 
 
-def workflow(jobs: Mapping[str, object]) -> dict[str, object]:
-    """A workflow that somebody dispatches."""
-    return {"name": "Test", "on": "workflow_dispatch", "permissions": {}, "jobs": dict(jobs)}
+def workflow(jobs: Mapping[str, object], *inputs: str) -> dict[str, object]:
+    """A workflow that somebody dispatches, perhaps with inputs of these names."""
+    declared = {name: {"description": f"The {name}.", "type": "string"} for name in inputs}
+    trigger = {"workflow_dispatch": {"inputs": declared}}
+    return {"name": "Test", "on": trigger, "permissions": {}, "jobs": dict(jobs)}
 
 
 def job(steps: Sequence[Mapping[str, object]], env: Mapping[str, str] | None = None) -> dict[str, object]:
