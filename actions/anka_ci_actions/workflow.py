@@ -142,21 +142,16 @@ def _input(pipeline: Pipeline, parameter: Parameter) -> Input:
 def _set(pipeline: Pipeline) -> Sequence[str]:
     """The lines of an expression that gives the parameters as the action's ``set``: a JSON list of ``name=value``.
 
-    ``github.event.inputs`` holds every value as the text that was given; ``inputs`` would make numbers of them. A run
-    that nobody started by hand has none, and leaves them out.
+    A run that nobody started by hand has no inputs, and leaves the parameters out.
     """
     if not pipeline.parameters:
         return ()
-    every = [f"toJSON(format('{name}={{0}}', {_value(name)}))" for name in pipeline.parameters]
+    every = [f"toJSON(format('{name}={{0}}', inputs.{name}))" for name in pipeline.parameters]
     places = ",".join(f"{{{number}}}" for number in range(len(every)))
     lines = [f"format('[{places}]',", *(f"{each}," for each in every[:-1]), f"{every[-1]})"]
     if pipeline.job.triggers.schedule or pipeline.job.triggers.push:
         lines = ["github.event_name == 'workflow_dispatch' &&", *lines, f"|| '{adapter.LEFT_OUT}'"]
     return ["${{", *lines, "}}"]
-
-
-def _value(name: str) -> str:
-    return f"github.event.inputs.{name}"
 
 
 def _group(pipeline: Pipeline, section: Section) -> str:
@@ -183,13 +178,17 @@ def _is_param(text: str) -> bool:
 
 
 def _part(part: str | Parameter, pipeline: Pipeline) -> str:
-    """A part of a group: its text, or an expression for a parameter, whose default counts where none is given."""
+    """A part of a group: its text, or an expression for a parameter, whose default counts where none is given.
+
+    In ``github.event.inputs`` every value is text: in ``inputs`` 0 and false would give way to the default.
+    """
     if isinstance(part, str):
         return part
+    value = f"github.event.inputs.{part.name}"
     default = (part.default or "").replace("'", "''")
     if not pipeline.job.triggers.manual:
         return part.default or ""
-    return f"${{{{ {_value(part.name)} || '{default}' }}}}" if default else f"${{{{ {_value(part.name)} }}}}"
+    return f"${{{{ {value} || '{default}' }}}}" if default else f"${{{{ {value} }}}}"
 
 
 def _plain(texts: Iterable[str], what: str) -> None:

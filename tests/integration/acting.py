@@ -184,8 +184,9 @@ class Machine:
         inputs: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
         here: bool = False,
+        on: str = "workflow_dispatch",
     ) -> Running:
-        """Start a workflow that somebody dispatches with ``inputs``.
+        """Start a workflow that somebody dispatches with ``inputs``, or that another event starts (``on``).
 
         ``uses: OWNER/anka-ci…@v1`` is the checkout; with ``here`` the workflow is one of the checkout itself, which
         says ``uses: ./…``. ``env`` is the runner's own, and ``before`` are the words of a program that starts it.
@@ -195,7 +196,7 @@ class Machine:
         file.write_text(workflow if isinstance(workflow, str) else yaml.safe_dump(workflow, sort_keys=False))
         event = self.folder / f"event-{number}.json"
         event.write_text(json.dumps({"inputs": dict(inputs or {})}))
-        words = [tool("act"), "workflow_dispatch", "--json", "--workflows", str(file), "--eventpath", str(event)]
+        words = [tool("act"), on, "--json", "--workflows", str(file), "--eventpath", str(event)]
         words += ["--directory", str(self.checkout if here else self.repository), "--no-cache-server"]
         words += ["--action-cache-path", str(self.runner), "--local-repository", f"OWNER/anka-ci@v1={self.checkout}"]
         words += [word for label in LABELS for word in ("--platform", f"{label}=-self-hosted")]
