@@ -19,7 +19,7 @@ from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.result import Event, Said, StepResult
 from anka_ci.runners import Runners
-from anka_ci.secret import Redactor
+from anka_ci.secret import Redactor, Secret
 from anka_ci.server.seed import ID
 from anka_ci.wire.manifest import Layer, Manifest
 from anka_ci_actions.service import runners as service
@@ -79,8 +79,8 @@ class Hosted:
         self.env = double.env
         self.anka = self.doors()
 
-    def open(self, anka: Anka, scope: str | None) -> Runners:
-        return service.open(anka, scope, env=self.env, redactor=self.redactor)
+    def open(self, anka: Anka, scope: str | None, token: Secret | None) -> Runners:
+        return service.open(anka, scope, token, env=self.env, redactor=self.redactor)
 
     def doors(self, **more: Any) -> Anka:
         return self.world.doors(**({"tell": self.tell, "runners_by": self.open} | more))

@@ -40,7 +40,7 @@ def github():
 def anka(anka, github):
     """The doors to that server, and to the CI system."""
     env = github.env | {"GITHUB_REPOSITORY": "mobile/app"}
-    opener = lambda doors, scope: runners.open(doors, scope, env=env, redactor=Redactor())  # noqa: E731
+    opener = lambda doors, scope, token: runners.open(doors, scope, token, env=env, redactor=Redactor())  # noqa: E731
     return Anka(anka.context, runners_by=opener)
 
 

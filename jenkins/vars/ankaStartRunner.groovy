@@ -6,6 +6,7 @@ def call(Map args = [:]) {
         template: ['template', 'text'],
         tag: ['tag', 'text'],
         scope: ['scope', 'text'],
+        runnersTokenCredentialsId: ['ANKA_CI_RUNNERS_TOKEN', 'secret'],
         runnerGroup: ['runner-group', 'text'],
         labels: ['labels', 'text'],
         node: ['node', 'text'],

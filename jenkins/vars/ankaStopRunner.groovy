@@ -6,6 +6,7 @@ def call(Map args = [:]) {
         runner: ['runner', 'text'],
         owner: ['owner', 'text'],
         scope: ['scope', 'text'],
+        runnersTokenCredentialsId: ['ANKA_CI_RUNNERS_TOKEN', 'secret'],
         whileBusy: ['while-busy', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],

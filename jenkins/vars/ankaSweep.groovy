@@ -6,6 +6,7 @@ def call(Map args = [:]) {
         owner: ['owner', 'text'],
         ahead: ['ahead', 'value'],
         scope: ['scope', 'text'],
+        runnersTokenCredentialsId: ['ANKA_CI_RUNNERS_TOKEN', 'secret'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],
         registryUrl: ['registry-url', 'text'],

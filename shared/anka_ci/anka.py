@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anka_ci.host import Host
     from anka_ci.registry import Registry
     from anka_ci.runners import Opener, Runners
+    from anka_ci.secret import Secret
 
 
 def _silent(event: Event) -> None:
@@ -49,7 +50,7 @@ class Anka:
         self.tell = tell
         self.signers = signers or Signers()
         self.runners_by = runners_by
-        self._runners: dict[str | None, tuple[Deadline, Cancelled, Runners]] = {}
+        self._runners: dict[tuple[str | None, Secret | None], tuple[Deadline, Cancelled, Runners]] = {}
 
     def afterwards(self, seconds: float) -> Anka:
         """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit."""
@@ -84,13 +85,17 @@ class Anka:
 
         return Host.open(self)
 
-    def runners(self, scope: str | None = None) -> Runners:
-        """The CI system's runners of a scope, the context's when None; ``NotConnectedError`` when there is no way."""
+    def runners(self, scope: str | None = None, token: Secret | None = None) -> Runners:
+        """The CI system's runners of a scope (the context's when None), by a token (the environment's when None).
+
+        ``NotConnectedError`` when there is no way to them.
+        """
         from anka_ci.errors import NotConnectedError
 
         if self.runners_by is None:
             raise NotConnectedError("no CI system is connected that could register runners")
-        held = self._runners.get(scope)
+        held = self._runners.get((scope, token))
         if held is None or held[0] is not self.deadline or held[1] is not self.cancelled:  # each step has its own
-            held = self._runners[scope] = (self.deadline, self.cancelled, self.runners_by(self, scope))
+            held = self.deadline, self.cancelled, self.runners_by(self, scope, token)
+            self._runners[scope, token] = held
         return held[2]

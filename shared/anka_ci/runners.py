@@ -76,9 +76,10 @@ class Runners(Protocol):
         """Remove a runner; ``NotFoundError`` when it is gone already, ``BusyError`` while it runs a job."""
 
 
-Opener = Callable[["Anka", "str | None"], Runners]
-"""Opens the door to the runners of a scope (the context's when None), with the clock and deadline of the doors that it
-is handed. ``NotConnectedError`` when there is nothing to sign in with."""
+Opener = Callable[["Anka", "str | None", "Secret | None"], Runners]
+"""Opens the door to the runners of a scope (the context's when None) with a token (the environment's when None), and
+with the clock and deadline of the doors that it is handed. ``NotConnectedError`` when there is nothing to sign in
+with."""
 
 
 def runner_place(told: RunnerPlace, env: Mapping[str, str]) -> RunnerPlace:

@@ -15,7 +15,7 @@ from anka_ci.errors import BusyError, NotConnectedError, NotFoundError, RefusedE
 from anka_ci.runners import Registered, Runner
 from anka_ci.secret import Redactor, Secret
 from anka_ci_actions.service import Connection, connection
-from anka_ci_actions.service.access import TOKEN_FILE, TOKEN_VARIABLES, slug
+from anka_ci_actions.service.access import TOKEN, TOKEN_FILE, TOKEN_VARIABLES, slug
 from anka_ci_actions.service.permissions import ORGANISATION_RUNNERS, RUNNERS
 
 DEFAULT_GROUP = 1
@@ -24,16 +24,21 @@ LOG = "anka-ci-runner.log"
 """What the agent prints, in its own folder in the guest."""
 
 
-def open(anka: Anka, scope: str | None, *, env: Mapping[str, str], redactor: Redactor) -> Runners:
+def open(
+    anka: Anka, scope: str | None, token: Secret | None = None, *, env: Mapping[str, str], redactor: Redactor
+) -> Runners:
     """The runners of ``scope`` (``OWNER/NAME`` or an organisation), else of the context's, else ``GITHUB_REPOSITORY``.
 
-    ``redactor`` learns every secret. ``NotConnectedError`` without a token or a scope; asks nobody yet.
+    ``token`` wins over the environment's, and ``redactor`` learns every secret. ``NotConnectedError`` without a token
+    or a scope; asks nobody yet.
     """
     place = anka.context.runners
     asked = scope or place.scope or env.get("GITHUB_REPOSITORY")
     if not asked:
         hint = "give `scope`, or set ANKA_CI_RUNNER_SCOPE, to OWNER/NAME or to an organisation"
         raise NotConnectedError("no repository or organisation is named whose runners are meant", hint=hint)
+    if token is not None:
+        env = {key: text for key, text in env.items() if key != TOKEN_FILE} | {TOKEN: token.reveal()}
     try:
         return Runners(
             connection(

@@ -11,9 +11,10 @@ from anka_ci.anka import Anka
 from anka_ci.console import Console
 from anka_ci.errors import UsageError, suggestion
 from anka_ci.runners import GITHUB, Opener, Runners
+from anka_ci.secret import Secret
 
 ADAPTERS = {GITHUB: "anka_ci_actions.service.runners"}
-"""The CI systems that have runners, and the module whose ``open(anka, scope, env=, redactor=)`` opens the door."""
+"""The CI systems that have runners, and the module whose ``open(anka, scope, token, env=, redactor=)`` opens a door."""
 
 
 def runners(console: Console) -> Opener:
@@ -22,12 +23,12 @@ def runners(console: Console) -> Opener:
     Raises ``UsageError`` for a CI system that is not known.
     """
 
-    def open(anka: Anka, scope: str | None) -> Runners:
+    def open(anka: Anka, scope: str | None, token: Secret | None) -> Runners:
         name = anka.context.runners.ci
         if name not in ADAPTERS:
             raise UsageError(f"no CI system {name!r} that has runners", hint=suggestion(name, ADAPTERS))
         found: Runners = importlib.import_module(ADAPTERS[name]).open(
-            anka, scope, env=console.env, redactor=console.redactor
+            anka, scope, token, env=console.env, redactor=console.redactor
         )
         return found
 

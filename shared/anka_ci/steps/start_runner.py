@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import hosting, instances, lease, placing
+from anka_ci.rules import hosting, instances, lease, placing, runners
 from anka_ci.steps import Runs
 from anka_ci.wire.start import Start
 
@@ -38,6 +38,11 @@ class Inputs:
     template: str = arg("Template name or id.")
     tag: str | None = arg("Tag to start; the latest when left out.", default=None)
     scope: str | None = arg("Whose runner it is: `OWNER/NAME` or `ORGANISATION`; else the context's.", default=None)
+    runners_token: str | None = arg(
+        "Token of the CI system; else what its own variable holds, such as ANKA_CI_GITHUB_TOKEN.",
+        default=None,
+        secret=True,
+    )
     runner_group: str | None = arg("Runner group, by name or number; else the context's.", default=None)
     labels: tuple[str, ...] | None = arg(
         "More labels beside the runner's name; any job with such a label may take it.", default=None
@@ -87,10 +92,11 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    where = anka.runners(inputs.scope).where
+    meant = runners.meant(inputs.scope, inputs.runners_token)
+    where = meant.door(anka).where
     placed = placing.place(anka, "start a runner", inputs.template, inputs.tag, inputs.node, inputs.group)
     with_ = {
-        "scope": inputs.scope,
+        **meant.emit(),
         "runner-group": inputs.runner_group or anka.context.runners.group,
         "labels": list(inputs.labels or ()),
         "node": placed.node,
@@ -114,22 +120,22 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
 
 def run(plan: Plan, anka: Anka) -> Outputs:
     known, with_ = dict(plan.expects), plan.actions[1].with_
-    scope, keep = _text(with_["scope"]), with_["on-failure"] == "keep"
+    meant, keep = runners.Meant.read(with_), with_["on-failure"] == "keep"
     held = lease.make(str(with_["owner"]), float(str(with_["lease"])), anka.clock.now())
-    named = hosting.make(held.owner, hosting.home(anka, anka.runners(scope)), anka.clock.now())
+    named = hosting.make(held.owner, runners.home(anka, meant.door(anka)), anka.clock.now())
     labels = [named.text, *_texts(with_["labels"])]
     known |= {"runner": named.text, "labels": labels, "external-id": held.external_id, "expires": held.until}
-    made = hosting.register(anka, scope, named, labels, _text(with_["runner-group"]))
+    made = runners.register(anka, meant, named, labels, _text(with_["runner-group"]))
     id_: str | None = None
     try:
         known["instance-id"] = id_ = instances.begin(anka, _wanted(known, with_, made), keep=keep)
         found = instances.await_started(anka, id_, stall=max(instances.QUIET, float(str(with_["lease"]))))
-        hosting.await_online(anka, scope, made.runner, id_, float(str(with_["online-within"])))
+        runners.await_online(anka, meant, made.runner, id_, float(str(with_["online-within"])))
         facts = instances.facts(anka, found)
         return build(Outputs, known | {key: facts[key] for key in ("node", "host", "ssh-port", "ip") if key in facts})
     except AnkaCiError as error:
         said = (
-            f"{named.text} and its instance are kept" if keep else hosting.take_down(anka, scope, made.runner.id, id_)
+            f"{named.text} and its instance are kept" if keep else runners.take_down(anka, meant, made.runner.id, id_)
         )
         error.message += f"; {said}"
         error.outputs = known

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from anka_ci.errors import AnkaCiError, BusyError, NotOursError, RefusedError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import hosting, instances
+from anka_ci.rules import hosting, instances, runners
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ class Inputs:
     runner: str | None = arg("Name of the runner, an output of `start-runner`.", default=None)
     owner: str | None = arg("Owner whose runners are meant.", default=None)
     scope: str | None = arg("Whose runners they are: `OWNER/NAME` or `ORGANISATION`; else the context's.", default=None)
+    runners_token: str | None = arg(
+        "Token of the CI system; else what its own variable holds, such as ANKA_CI_GITHUB_TOKEN.",
+        default=None,
+        secret=True,
+    )
     while_busy: str = arg("What to do while it runs a job.", default="refuse", choices=("refuse", "wait"))
 
     def __post_init__(self) -> None:
@@ -54,62 +59,62 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
             f"the runner {inputs.runner!r} bears no name that anka-ci gives",
             hint="name one of `start-runner`, or remove it in the CI system",
         )
-    door = anka.runners(inputs.scope)
-    home = hosting.home(anka, door)
+    meant = runners.meant(inputs.scope, inputs.runners_token)
+    listed, home = runners.look(anka, meant)
 
-    def meant(named: hosting.Named | None) -> bool:
+    def chosen(named: hosting.Named | None) -> bool:
         if named is None or inputs.runner is not None:
             return named is not None and named.text == inputs.runner
         return named.owner == inputs.owner and named.home == home
 
-    runners = {each.name: each for each in door.list() if meant(hosting.read(each.name))}
-    hosts = {named.text: each for each, named in hosting.hosts(anka.controller.instances.all()) if meant(named)}
-    busy = [name for name, each in runners.items() if each.busy]
+    found = {each.name: each for each in listed if chosen(hosting.read(each.name))}
+    hosts = {named.text: each for each, named in hosting.hosts(anka.controller.instances.all()) if chosen(named)}
+    busy = [name for name, each in found.items() if each.busy]
     if busy and inputs.while_busy == "refuse":
         raise BusyError(
             f"{', '.join(busy)} runs a job now",
             hint="wait for it with `while-busy: wait`, or cancel the job; `stop-instance` ends its instance at once",
         )
     actions = []
-    for name in sorted({*runners, *hosts}):
-        with_ = {"runner": name, "scope": inputs.scope, "wait": inputs.while_busy == "wait"}
-        with_ |= {"runner-id": runners[name].id} if name in runners else {}
+    for name in sorted({*found, *hosts}):
+        with_ = {"runner": name, **meant.emit(), "wait": inputs.while_busy == "wait"}
+        with_ |= {"runner-id": found[name].id} if name in found else {}
         with_ |= {"instance": hosts[name].id} if name in hosts else {}
-        told = [f"remove the runner {name}"] if name in runners else []
+        told = [f"remove the runner {name}"] if name in found else []
         told += [f"end the instance {hosts[name].id} that hosts {name}"] if name in hosts else []
         actions.append(Action(verb="end", text=" and ".join(told), with_=with_))
-    expects = {"removed": sorted(runners), "ended": [each.id for _, each in sorted(hosts.items())], "pending": []}
+    expects = {"removed": sorted(found), "ended": [each.id for _, each in sorted(hosts.items())], "pending": []}
     notes = () if actions else ("there is no such runner any more: nothing to do",)
     return Plan(step="stop-runner", actions=tuple(actions), expects=expects, notes=notes)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
     told = [each.with_ for each in plan.actions]
-    runners = {str(each["runner-id"]): str(each["runner"]) for each in told if "runner-id" in each}
+    names = {str(each["runner-id"]): str(each["runner"]) for each in told if "runner-id" in each}
     hosts = {str(each["runner"]): str(each["instance"]) for each in told if "instance" in each}
-    gone, left = {*hosts} - {*runners.values()}, {*hosts.values()}
+    gone, left = {*hosts} - {*names.values()}, {*hosts.values()}
     refused: Mapping[str, RefusedError] = {}
     try:
-        scope = next((str(each["scope"]) for each in told if each["scope"]), None)
-        wait = any(each["wait"] for each in told)
-        refused = hosting.remove(anka, scope, runners, hosts, wait=wait, gone=gone)
+        if told:
+            meant, wait = runners.Meant.read(told[0]), bool(told[0]["wait"])
+            refused = runners.remove(anka, meant, names, hosts, wait=wait, gone=gone)
         ending = {id_: name for name, id_ in hosts.items() if name not in refused}
         instances.end(anka, ending)
         left -= {*ending}
         if refused:
             listed = "; ".join(f"{name}: {why.message}" for name, why in refused.items())
             first = next(iter(refused.values()))
-            raise type(first)(f"{len(refused)} of {len(runners)} were not removed: {listed}", hint=first.hint)
+            raise type(first)(f"{len(refused)} of {len(names)} were not removed: {listed}", hint=first.hint)
     except AnkaCiError as error:
         kept = error.facts.get("instances")
         left = {*kept} | {hosts[name] for name in refused if name in hosts} if isinstance(kept, dict) else left
-        error.outputs = _told(runners, hosts, gone, left)
+        error.outputs = _told(names, hosts, gone, left)
         raise
-    return build(Outputs, _told(runners, hosts, gone, left))
+    return build(Outputs, _told(names, hosts, gone, left))
 
 
-def _told(runners: Mapping[str, str], hosts: Mapping[str, str], gone: set[str], left: set[str]) -> dict[str, object]:
+def _told(names: Mapping[str, str], hosts: Mapping[str, str], gone: set[str], left: set[str]) -> dict[str, object]:
     """The outputs: ``gone`` are names of runners, ``left`` ids of instances."""
-    pending = {*runners.values()} - gone | {name for name, id_ in hosts.items() if id_ in left}
+    pending = {*names.values()} - gone | {name for name, id_ in hosts.items() if id_ in left}
     ended = [id_ for _, id_ in sorted(hosts.items()) if id_ not in left]
-    return {"removed": sorted({*runners.values()} & gone), "ended": ended, "pending": sorted(pending)}
+    return {"removed": sorted({*names.values()} & gone), "ended": ended, "pending": sorted(pending)}

@@ -19,7 +19,7 @@ from anka_ci.errors import AnkaCiError, BusyError, InterruptError, NotConnectedE
 from anka_ci.inputs import Duration, arg, build
 from anka_ci.plan import Action, Plan
 from anka_ci.result import Said
-from anka_ci.rules import hosting, instances, lease
+from anka_ci.rules import hosting, instances, lease, runners, selection
 from anka_ci.steps import Runs
 from anka_ci.wire.instance import TERMINATED
 
@@ -39,6 +39,11 @@ class Inputs:
     ahead: Duration = arg("Also end what will be overdue within this time.", default=Duration(0))
     scope: str | None = arg(
         "Whose runners are looked at: `OWNER/NAME` or `ORGANISATION`; else the context's.", default=None
+    )
+    runners_token: str | None = arg(
+        "Token of the CI system; else what its own variable holds, such as ANKA_CI_GITHUB_TOKEN.",
+        default=None,
+        secret=True,
     )
 
     def __post_init__(self) -> None:
@@ -90,28 +95,30 @@ def _runners(
     inputs: Inputs, anka: Anka, found: Sequence[Instance], ending: dict[str, Action]
 ) -> tuple[list[Action], list[str]]:
     """What is to be done with the runners, and notes; adds to ``ending`` the instances whose runner is gone."""
-    asked = inputs.scope or anka.context.runners.scope
+    meant = runners.meant(inputs.scope, inputs.runners_token)
+    asked = inputs.scope or inputs.runners_token or anka.context.runners.scope
     try:
-        listed, home = hosting.look(anka, inputs.scope)
+        listed, home = runners.look(anka, meant)
     except NotConnectedError as error:
         return [], [f"no runner was looked at: {error.message}"]
     except InterruptError:
         raise
     except AnkaCiError as error:  # the instances whose lease is over end all the same
         said = f"no runner was looked at: {error.message}"
-        again = Action(verb="look", text=f"look at the runners again: {said}", with_={"scope": asked}, writes=False)
+        again = Action(verb="look", text=f"look at the runners again: {said}", with_=meant.emit(), writes=False)
         return ([again] if asked else []), [said]
     hosts = {each.id: named.text for each, named in hosting.hosts(found)}
     names = {hosts[id_]: "of an instance that ends" for id_ in ending if id_ in hosts}
     orphans = hosting.orphans(found, listed, home, anka.clock.now(), inputs.owner)
     names |= {each.name: "whose instance is gone" for each in orphans.runners}
     ending |= {each.id: _end(each, f"whose runner {hosts[each.id]} is gone") for each in orphans.instances}
-    notes = [f"{each.name} is left: another controller has its instance" for each in orphans.elsewhere]
+    others = selection.listed([each.name for each in orphans.elsewhere])
+    notes = [f"{others}: left, of another controller or another URL of this one"] if orphans.elsewhere else []
     removing = [
         Action(
             verb="remove",
             text=f"remove the runner {each.name}, {names[each.name]}",
-            with_={"runner": each.name, "runner-id": each.id, "scope": inputs.scope},
+            with_={"runner": each.name, "runner-id": each.id, **meant.emit()},
         )
         for each in listed
         if each.name in names
@@ -135,33 +142,31 @@ def run(plan: Plan, anka: Anka) -> Outputs:
         assert isinstance(failed, dict)
         known |= {"ended": [each for each in targets if each not in failed], "failed": list(failed)}
         failure = error
-    runners = {
-        str(each.with_["runner-id"]): str(each.with_["runner"]) for each in plan.actions if each.verb == "remove"
-    }
+    names = {str(each.with_["runner-id"]): str(each.with_["runner"]) for each in plan.actions if each.verb == "remove"}
     removed: set[str] = set()
     try:
         if not isinstance(failure, InterruptError):
-            _reconcile(plan, anka, runners, removed)
+            _reconcile(plan, anka, names, removed)
     except AnkaCiError as error:
         failure = failure or error
-    known |= {"removed": [each for each in runners.values() if each in removed]}
-    known |= {"not-removed": [each for each in runners.values() if each not in removed]}
+    known |= {"removed": [each for each in names.values() if each in removed]}
+    known |= {"not-removed": [each for each in names.values() if each not in removed]}
     if failure is not None:
         failure.outputs = known
         raise failure
     return build(Outputs, known)
 
 
-def _reconcile(plan: Plan, anka: Anka, runners: Mapping[str, str], removed: set[str]) -> None:
+def _reconcile(plan: Plan, anka: Anka, names: Mapping[str, str], removed: set[str]) -> None:
     """Remove the runners (id to name); ``removed`` gets the names. Raises why they could not be looked at, still."""
     for each in plan.actions:
         if each.verb == "look":
-            hosting.look(anka, str(each.with_["scope"]))
+            runners.look(anka, runners.Meant.read(each.with_))
             anka.tell(Said(text="the runners can be looked at again: the next sweep reconciles them", level="warning"))
-    if not runners:
+    meant = next((runners.Meant.read(each.with_) for each in plan.actions if each.verb == "remove"), None)
+    if meant is None:
         return
-    scope = next((str(each.with_["scope"]) for each in plan.actions if each.with_.get("scope")), None)
-    refused = hosting.remove(anka, scope, runners, {}, wait=False, gone=removed)
+    refused = runners.remove(anka, meant, names, {}, wait=False, gone=removed)
     busy = [name for name, error in refused.items() if isinstance(error, BusyError)]
     for name in busy:
         anka.tell(Said(text=f"{name} runs a job still: a later sweep removes it", level="warning"))

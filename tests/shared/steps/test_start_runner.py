@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actions.github_double.server import Answer
+from actions.github_double.server import TOKEN, Answer
 from anka_ci.clock import Cancelled, Deadline
 from anka_ci.errors import (
     FellShortError,
@@ -148,6 +148,15 @@ def test_a_token_that_may_not_or_that_is_missing_starts_nothing(hosted):
     with pytest.raises(NotConnectedError, match="no CI system is connected"):
         world.start(world.world.doors())
     assert ([], []) == (world.names, world.left)
+
+
+def test_a_token_that_is_an_input_wins_and_is_told_nowhere(hosted):
+    world = hosted()
+    world.env["ANKA_CI_GITHUB_TOKEN_FILE"] = "/nowhere"
+    world.env["ANKA_CI_GITHUB_TOKEN"] = "another one"
+    done = world.start(runners_token=TOKEN)
+    assert (1, False) == (len(world.names), TOKEN in json.dumps(done.emit()))
+    assert world.names == world.step("stop-runner", owner="anyone", scope=SCOPE, runners_token=TOKEN).outputs["removed"]
 
 
 @pytest.mark.parametrize(

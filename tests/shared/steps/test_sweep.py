@@ -105,7 +105,7 @@ def test_runners_and_instances_that_lost_their_other_side_go_and_nothing_else(ho
             strict=True,
         )
     ]
-    assert (f"{far} is left: another controller has its instance",) == planned.notes
+    assert (f"{far}: left, of another controller or another URL of this one",) == planned.notes
     assert "unchanged" == reconcile(world, owner="nobody").status
     done = reconcile(world).outputs
     assert ([alone[1]], [pair[1]], [orphan[0]], []) == tuple(
