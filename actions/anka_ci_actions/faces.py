@@ -12,6 +12,7 @@ from anka_ci import adapter, inputs
 from anka_ci.inputs import Field, arg
 from anka_ci.pipeline.setting import FileInputs
 from anka_ci.render import Faces, render
+from anka_ci_actions import commit_status
 from anka_ci_actions.report import DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS
 
 COMMAND = "command"
@@ -22,7 +23,9 @@ RESULT: Mapping[str, str] = {
 }
 FIRST = {"file", COMMAND}
 CALL = inputs.fields(inputs.CallInputs)
-FROM_THE_JOB = {"job-status": "${{ job.status }}"}
+STATUS_STEPS = {"distribute", "distribution"}
+"""The steps whose action can set a commit status, beside the root action."""
+FROM_THE_JOB = {"job-status": "${{ job.status }}", "status-token": "${{ github.token }}"}
 """What an input that is left out has from the job; a default of an action may ask the context ``job``, see
 https://github.com/actions/runner/blob/main/src/Runner.Worker/action_yaml.json (``input-default-context``)."""
 NO_CONFIRM = {"confirm"}
@@ -52,8 +55,10 @@ class Input:
 def faces() -> Faces:
     """Every ``action.yml``, by its path below the checkout."""
     found = {"action.yml": _root()}
+    status = inputs.fields(commit_status.Inputs)
     for step in adapter.facts():
-        declared = [*step.inputs, *adapter.SHARED, *CALL]
+        more = status if step.name in STATUS_STEPS else ()
+        declared = [*step.inputs, *adapter.SHARED, *CALL, *more]
         outputs = {field.key: f"{field.help}{_form(field)}" for field in step.outputs} | {**RESULT}
         found[f"actions/{step.name}/action.yml"] = _action(
             name=f"anka-ci {step.name}",
@@ -62,12 +67,14 @@ def faces() -> Faces:
             declared=declared,
             outputs=outputs,
             run=f'exec "$GITHUB_ACTION_PATH/../run.sh" {step.name}',
+            variables=[field.key for field in more],
         )
     return found
 
 
 def _root() -> str:
     shared = [field for field in adapter.SHARED if field.key not in NO_CONFIRM]
+    own, status = inputs.fields(RootInputs), inputs.fields(commit_status.Inputs)
     outputs = {
         STATUS: "How it ended: done, planned, failed, interrupted.",
         OUTPUTS: "The outputs of every step as one JSON mapping: step id to output to value.",
@@ -77,10 +84,15 @@ def _root() -> str:
         name="anka-ci",
         description="Run a pipeline of steps for the Anka Registry and Controller, or plan or check it.",
         source="shared/anka_ci/pipeline/setting.py",
-        declared=[*sorted(inputs.fields(RootInputs), key=lambda field: field.key not in FIRST), *shared, *CALL],
+        declared=[
+            *sorted(own, key=lambda field: field.key not in FIRST),
+            *shared,
+            *CALL,
+            *status,
+        ],
         outputs=outputs,
         run=f'exec "$GITHUB_ACTION_PATH/actions/run.sh" "${_variable(COMMAND)}"',
-        variables=(COMMAND,),
+        variables=(COMMAND, *(field.key for field in status)),
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from anka_ci.errors import RefusedError
 from anka_ci.result import Result, StepResult
 from anka_ci.secret import Redactor
-from anka_ci_actions import summary
+from anka_ci_actions import commit_status, summary
 from anka_ci_actions.runner import Runner
 
 DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS = "result", "result-file", "outputs", "status"
@@ -30,6 +30,7 @@ def begin(redactor: Redactor, env: Mapping[str, str]) -> None:
     if env.get("GITHUB_ACTIONS") == "true":
         runner = Runner()
         runner.mask(redactor.values)
+        commit_status.begin(env, redactor, _warner(runner))
         runner.stop()
         redactor.listener = runner.mask
 
@@ -59,6 +60,18 @@ def report(result: Result, redactor: Redactor, env: Mapping[str, str]) -> None:
             lost.append(f"the job summary cannot be written: {error.strerror}")
     if runner is not None and lost:
         runner.tell("warning", f"anka-ci {shown.name}", "; ".join(lost))
+    try:
+        _tell_outputs(found, env)
+    finally:
+        if runner is not None:
+            commit_status.end(shown, env, redactor, _warner(runner))
+
+
+def _warner(runner: Runner) -> commit_status.Warn:
+    return lambda text: runner.tell("warning", "anka-ci: commit status", text)
+
+
+def _tell_outputs(found: Mapping[str, object], env: Mapping[str, str]) -> None:
     if env.get("GITHUB_OUTPUT"):
         try:
             _append(Path(env["GITHUB_OUTPUT"]), "".join(entry(key, value) for key, value in found.items()))

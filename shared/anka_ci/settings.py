@@ -54,7 +54,7 @@ OF_ANKA = {"user": "ANKA_REGISTRY_USER", "auth-token": "ANKA_REGISTRY_AUTH_TOKEN
 """Anka's own variables for signing in to an OCI registry. Source: its page on OCI registries, since 3.9."""
 SECRET_VARIABLES = (
     "ANKA_CI_SERVE_TOKEN",
-    *("ANKA_CI_GITHUB_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"),
+    *("ANKA_CI_GITHUB_TOKEN", "ANKA_CI_STATUS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"),
     *OF_ANKA.values(),
     *(PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),
     *(REGISTRY_PREFIX + key.replace("-", "_").upper() for key in gather.SECRET_KEYS),

@@ -44,7 +44,9 @@ def evaluate(text: str, inputs: Mapping[str, str], env: Mapping[str, str]) -> st
         if match := re.fullmatch(r"toJSON\((.+)\)", expression):
             return json.dumps(value(match.group(1)))
         kind, _, name = expression.partition(".")
-        return {"inputs": inputs, "env": env, "job": {"status": env.get("JOB_STATUS", "success")}}[kind].get(name, "")
+        job = {"status": env.get("JOB_STATUS", "success")}
+        github = {"token": env.get("TOKEN_OF_THE_JOB", "")}
+        return {"inputs": inputs, "env": env, "job": job, "github": github}[kind].get(name, "")
 
     return re.sub(r"\$\{\{ (.*?) \}\}", lambda match: value(match.group(1)), text)
 

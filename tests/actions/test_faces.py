@@ -10,7 +10,8 @@ import yaml
 
 from anka_ci import adapter, inputs
 from anka_ci.steps import catalog
-from anka_ci_actions.faces import faces
+from anka_ci_actions import commit_status
+from anka_ci_actions.faces import STATUS_STEPS, faces
 
 ROOT = Path(__file__).parents[2]
 FACES = faces()
@@ -41,13 +42,15 @@ def test_it_is_a_composite_action_whose_script_holds_no_expression(path):
 def test_an_action_declares_the_inputs_and_outputs_of_its_step(facts):
     action = yaml.safe_load(FACES[f"actions/{facts.name}/action.yml"])
     fields = {field.key: field for field in (*facts.inputs, *adapter.SHARED, *inputs.fields(inputs.CallInputs))}
+    if facts.name in STATUS_STEPS:
+        fields |= {field.key: field for field in inputs.fields(commit_status.Inputs)}
     assert facts.summary == action["description"]
     assert list(fields) == list(action["inputs"])
     assert [*(field.key for field in facts.outputs), "result", "result-file"] == list(action["outputs"])
     assert len(facts.outputs) + 2 == len(set(action["outputs"])), "no output of a step hides the document"
     for key, field in fields.items():
         wanted = None if field.required else "" if field.secret else inputs.show_default(field) or "(left out)"
-        wanted = "${{ job.status }}" if key == "job-status" else wanted
+        wanted = {"job-status": "${{ job.status }}", "status-token": "${{ github.token }}"}.get(key, wanted)
         assert wanted == action["inputs"][key].get("default")
         assert action["inputs"][key]["description"].startswith(field.help)
 

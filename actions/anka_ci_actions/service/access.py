@@ -6,7 +6,7 @@ Asks nobody and imports no GitHub library.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -46,11 +46,11 @@ class Access:
         return next((kind for start, kind in KINDS.items() if text.startswith(start)), "a token")
 
 
-def access(env: Mapping[str, str], url: str | None = None) -> Access:
+def access(env: Mapping[str, str], url: str | None = None, *, variables: Sequence[str] = TOKEN_VARIABLES) -> Access:
     """How GitHub is reached; ``UsageError`` for an address or a token that is none.
 
     The address is ``url``, else ``ANKA_CI_GITHUB_URL``, else ``GITHUB_API_URL`` (which a runner sets), else
-    github.com's.
+    github.com's. The token is that of the first of ``variables`` that holds something.
     """
     found = next(
         (
@@ -60,7 +60,7 @@ def access(env: Mapping[str, str], url: str | None = None) -> Access:
         ),
         ("", PUBLIC),
     )
-    source, token = _token(env)
+    source, token = _token(env, variables)
     return Access(url=_address(*found), token=token, source=source)
 
 
@@ -74,20 +74,20 @@ def slug(env: Mapping[str, str], repo: str | None = None) -> str:
     return text
 
 
-def _token(env: Mapping[str, str]) -> tuple[str, Secret]:
+def _token(env: Mapping[str, str], variables: Sequence[str]) -> tuple[str, Secret]:
     if env.get(TOKEN) and env.get(TOKEN_FILE):
         raise UsageError(f"{TOKEN} and {TOKEN_FILE} are both set", hint="leave one of them out")
-    if env.get(TOKEN_FILE):
+    if env.get(TOKEN_FILE) and not env.get(variables[0]):
         try:
             return TOKEN_FILE, _checked(Path(env[TOKEN_FILE]).expanduser().read_text(encoding="utf-8"), TOKEN_FILE)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             hint = f"name a file with the token in it, or set {TOKEN}"
             raise UsageError(f"{TOKEN_FILE}: {env[TOKEN_FILE]} cannot be read: {why}", hint=hint) from None
-    for name in TOKEN_VARIABLES:
+    for name in variables:
         if env.get(name):
             return name, _checked(env[name], name)
-    empty = [name for name in TOKEN_VARIABLES if name in env]
+    empty = [name for name in variables if name in env]
     said = f"no token for GitHub; {' and '.join(empty)} is empty" if empty else "no token for GitHub"
     hint = f"set {TOKEN} (or {TOKEN_FILE}); in a workflow `env: {{ {TOKEN}: ${{{{ secrets.NAME }}}} }}`"
     if empty:

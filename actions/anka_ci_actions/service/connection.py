@@ -82,7 +82,9 @@ class Connection:
         page = 1
         while True:
             body = self.get(operation, path, **query, per_page=100, page=page)
-            items = body[key] if key is not None else body
+            items = body.get(key) if key is not None and isinstance(body, Mapping) else body
+            if not isinstance(items, list):
+                raise UnreachableError(f"{self.access.url}{path}: what answered is not GitHub: {str(body)[:200]}")
             yield from items
             if len(items) < 100:
                 return
@@ -168,7 +170,7 @@ class Connection:
                 self._requester = Requester(
                     auth=Auth.Token(self.access.token.reveal()),
                     base_url=self.access.url,
-                    timeout=int(self.deadline.left(TIMEOUT) or 0) + 1,
+                    timeout=max(0.1, self.deadline.left(TIMEOUT) or 0),  # type: ignore[arg-type] # requests takes a part of one
                     user_agent=f"anka-ci/{__version__}",
                     per_page=100,
                     verify=True,

@@ -56,6 +56,8 @@ class Repository:
     def _facts(self) -> Mapping[str, Any]:
         """See https://docs.github.com/en/rest/repos/repos#get-a-repository."""
         found: Mapping[str, Any] = self.connection.get(REPOSITORY, f"/repos/{self._asked}")
+        if not isinstance(found, Mapping) or not {"full_name", "default_branch"} <= {*found}:
+            raise UnreachableError(f"{self.connection.access.url}: what answered is not GitHub: {str(found)[:200]}")
         name = str(found["full_name"])
         if name.lower() != self._asked.lower():
             self.connection.tell(Said(text=f"the repository {self._asked} is called {name} now", level="warning"))

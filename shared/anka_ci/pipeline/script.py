@@ -20,7 +20,7 @@ from anka_ci.result import Printed
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
 
-OURS = ("ANKA_CI_INPUTS", "ANKA_CI_INPUTS_FILE")
+OURS = ("ANKA_CI_INPUTS", "ANKA_CI_INPUTS_FILE", "ANKA_CI_COMMIT_STATUS", "ANKA_CI_STATUS_TOKEN")
 """Variables of the command itself, which an ``anka-ci`` inside the text must not take for its own."""
 
 
