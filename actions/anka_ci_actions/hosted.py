@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Outcome
-from anka_ci.errors import AnkaCiError, NotFoundError
+from anka_ci.errors import NotFoundError
 from anka_ci_actions import mark
 from anka_ci_actions.section import FOLDER
 from anka_ci_actions.service import Repository
@@ -63,11 +63,6 @@ class Hosted:
             told = self._write(changes)
         except ChangedMeanwhileError as error:
             return [Outcome(name=change.name, error=error) for change in changes]
-        except AnkaCiError as error:
-            if self._propose or "protect" not in error.message.lower():
-                raise
-            error.hint = f"{error.hint}; --pull-request proposes the change instead".removeprefix("; ")
-            raise
         return [Outcome(name=change.name, outputs=told) for change in changes]
 
     def _write(self, changes: Sequence[Change]) -> dict[str, object]:

@@ -91,11 +91,11 @@ def text(value: str) -> str:
     return re.sub(r"\s*[\r\n]+\s*", "<br>", shown).replace("://", "&#58;//")
 
 
-def fenced(value: str) -> str:
+def fenced(value: str, language: str = "text") -> str:
     """A text as it is, whatever is in it."""
     longest = max((len(run) for run in re.findall("`+", value)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{value.rstrip()}\n{fence}\n"
+    return f"{fence}{language}\n{value.rstrip()}\n{fence}\n"
 
 
 def folded(title: str, body: str) -> str:
@@ -139,6 +139,9 @@ def _step(step: StepResult) -> list[str]:
     plain, tables = [], []
     for key, value in step.outputs.items():
         if key in hidden:
+            continue
+        if key == "diff":
+            tables += [fenced(str(value), "diff")] if value else []
             continue
         if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
             tables.append(f"**{text(key)}**\n\n{table(value)}")

@@ -21,7 +21,7 @@ from anka_ci.render import render
 from anka_ci_actions.section import Section
 
 TEMPLATE = "workflow.yml.j2"
-CHECKOUT = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2"
+CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
 """What checks the repository out, where the settings name nothing else."""
 MOST_INPUTS = 25
 """Inputs of a workflow that is started by hand. Ten until December 2025, and on servers of before:

@@ -100,9 +100,11 @@ def gist(step: StepResult) -> str:
     """What a step did, in few words."""
     if step.error is not None:
         return str(step.error["message"]).split("\n")[0].rstrip(":")
+    outputs = step.outputs
+    if verdict := outputs.get("verdict"):  # of a job that is kept in step
+        return "; ".join([str(verdict).replace("-", " "), *step.notes])
     if step.status not in ("done", "unchanged"):
         return "; ".join(step.notes)
-    outputs = step.outputs
     words = [":".join(str(part) for part in (outputs.get("name"), outputs.get("tag")) if part)]
     outcome = outputs.get("outcome") or ("already here" if outputs.get("already-here") else "")
     words.append("" if outcome == step.status else str(outcome))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from pathlib import Path
 
@@ -183,3 +184,41 @@ def test_without_a_token_it_says_which_variable_is_empty(github, job, monkeypatc
     assert 2 == code
     assert "ANKA_CI_GITHUB_TOKEN is empty" in said
     assert "a pull request from a fork gets no secrets" in said
+
+
+def test_a_rate_limit_is_waited_for(github, job):
+    github.fail(
+        403, on="POST", times=2, headers={"retry-after": "30"}, message="You have exceeded a secondary rate limit"
+    )
+    code, said, _ = job("apply", "ci/a.yml")
+    assert 0 == code
+    assert "GitHub's rate limit is reached; going on in 30 s" in said
+    github.fail(
+        403, on="POST", times=9, headers={"retry-after": "300"}, message="You have exceeded a secondary rate limit"
+    )
+    code, said, document = job("apply", "--timeout", "1m", "ci/b.yml")
+    assert (6, "failed") == (code, document["steps"][0]["status"])
+    assert "which is too late" in said
+
+
+def test_an_interruption_writes_nothing_and_is_told_as_such(github, job):
+    before = repo(github).refs["main"]
+
+    def interrupt(request):
+        if request.path.endswith("/git/commits") and request.verb == "POST":
+            signal.raise_signal(signal.SIGTERM)
+
+    github.faults.append(interrupt)
+    code, said, document = job("apply", "ci/a.yml")
+    assert (130, "interrupted", before) == (code, document["status"], repo(github).refs["main"])
+    assert "interrupted (SIGTERM)" in said
+
+
+def test_a_branch_that_is_protected_is_proposed_to(github, job):
+    github.fail(
+        422, on="PATCH", message="Repository rule violations found: Changes must be made through a pull request."
+    )
+    code, said, _ = job("apply", "ci/a.yml")
+    assert 3 == code
+    assert "propose a pull request instead" in said
+    assert 0 == job("apply", "--pull-request", "ci/a.yml")[0]

@@ -213,6 +213,13 @@ def test_a_folder_of_templates_has_to_be_there(rendered):
     assert "nowhere is no folder of templates" in rendered("least", None, "--templates", "nowhere", code=2)
 
 
+def test_a_check_of_the_file_knows_the_section_too(checkout, capsys):
+    (checkout / "ci" / "p.yml").write_text(f"version: 1\n{JOB}github: {{permission: x}}\n{STEPS}")
+    assert 2 == cli.main(["check", "ci/p.yml"])
+    assert "ci/p.yml:3:10: github: unknown key 'permission'" in capsys.readouterr().err
+    assert 0 == cli.main(["check", "ci/everything.yml"])
+
+
 def test_several_files_are_printed_as_documents(checkout, capsys):
     assert 0 == cli.main(["job", "render", "--ci", "github", "ci/least.yml", "ci/sweep.yml"])
     assert ["least", "Sweep"] == [each["name"] for each in yaml.safe_load_all(capsys.readouterr().out)]

@@ -75,7 +75,7 @@ def plan(keeper: Keeper, aim: Aim) -> Result:
     result = Result(name="job plan", status="planned", steps=steps)
     todo = [each for each in judged if each.change(take_ours=aim.take_ours)]
     if refused := _refused(judged, aim):
-        return _failed(result, _refusal(refused, keeper), "planned")
+        return _failed(result, _refusal(refused, keeper), "failed")
     if todo:
         error = DriftError(f"{len(todo)} of {len(judged)} jobs in {keeper.where} are not in step", hint="apply it")
         return _failed(result, error, "planned")
