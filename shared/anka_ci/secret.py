@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-_URL_PASSWORD = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^\s/@'\"]+@")
+_URL_PASSWORD = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)(?P<who>[^\s/@'\"]+)@")
 
 
 class Secret:
@@ -92,7 +92,7 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for value in self.values:
             text = text.replace(value, MASK)
-        return _URL_PASSWORD.sub(rf"\g<scheme>{MASK}@", text)
+        return _URL_PASSWORD.sub(_without_password, text)
 
     def tree(self, value: object) -> object:
         """The same JSON-like value with every string redacted, keys included."""
@@ -127,3 +127,9 @@ def _cores(raw: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
 def _url_forms(text: str) -> set[str]:
     forms = {quote(text, safe=""), quote(text), quote_plus(text)}
     return forms | {re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in forms}
+
+
+def _without_password(found: re.Match[str]) -> str:
+    """A URL's beginning without who signs in; ``ssh://git@`` names a user, and such a URL holds no token."""
+    plain = found["scheme"].lower() == "ssh://" and ":" not in found["who"]
+    return found[0] if plain else f"{found['scheme']}{MASK}@"

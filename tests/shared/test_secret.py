@@ -66,6 +66,8 @@ def test_short_secrets_do_not_mask_ordinary_text() -> None:
 def test_credentials_in_urls_are_masked() -> None:
     assert f"at http://{MASK}@host/x" == Redactor()("at http://me:pass@host/x")
     assert "at http://host/x@y" == Redactor()("at http://host/x@y")
+    assert f"ssh://{MASK}@host/x" == Redactor()("ssh://git:pass@host/x")
+    assert "ssh://git@host/x" == Redactor()("ssh://git@host/x")
 
 
 def test_trees_are_redacted_with_their_keys() -> None:

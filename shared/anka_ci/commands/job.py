@@ -26,7 +26,7 @@ from anka_ci.pipeline.setting import DEFAULT_FILE
 from anka_ci.progress import Progress
 from anka_ci.result import Result, StepResult
 
-SYSTEMS = {"github": "anka_ci_actions.job"}
+SYSTEMS = {"github": "anka_ci_actions.job", "jenkins": "anka_ci_jenkins.job"}
 """What ``--ci`` may name, and the module that implements ``adapter.system.System``."""
 TITLES = {"github": "GitHub Actions", "jenkins": "Jenkins"}
 DISPATCH = "dispatch"

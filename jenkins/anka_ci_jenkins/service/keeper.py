@@ -1,0 +1,136 @@
+"""The jobs of one Jenkins server as a keeper of jobs.
+
+One listing and one read per job at most; a few at a time. Jenkins cannot write on a condition, so a job is read once
+more right before it is written: what somebody changes in the moment between is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Job, Outcome, digest
+from anka_ci.errors import AnkaCiError, RefusedError, UnreachableError
+from anka_ci_jenkins import config
+from anka_ci_jenkins.service.server import HOLDERS, Server
+
+T = TypeVar("T")
+U = TypeVar("U")
+AT_ONCE = 4
+"""Calls that are under way at a time."""
+
+
+class JenkinsJobs:
+    """The keeper of a server's jobs. A folder is removed only when nothing is left in it."""
+
+    loses = "its builds"
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.where = server.url
+        self._lost: UnreachableError | None = None
+
+    def read(self, names: Collection[str]) -> Sequence[Found]:
+        """The named jobs and those with our mark, which the listing tells by their descriptions."""
+        items = self._server.listing()
+        wanted = [each.name for each in items if each.name in names or config.mark_of(each.description) is not None]
+        found = _each(self._found, wanted)
+        return [each for each in found if each is not None]
+
+    def _found(self, name: str) -> Found | None:
+        text = self._server.config(name)
+        return None if text is None else _as_found(name, text)
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """Folders before what is in them, and removed after it; each outcome is its own.
+
+        Once the server cannot be reached, the changes that are left are not tried.
+        """
+        jobs = {change.name: change.job for change in changes}
+        made = [each for each in changes if each.job is not None and _is_folder(each.job)]
+        gone = [each for each in changes if each.job is None]
+        rest = [each for each in changes if jobs[each.name] is not None and each not in made]
+        outcomes = [self._write(each) for each in sorted(made, key=lambda each: each.name.count("/"))]
+        outcomes += _each(self._write, rest)
+        outcomes += [self._write(each) for each in sorted(gone, key=lambda each: -each.name.count("/"))]
+        by_name = {outcome.name: outcome for outcome in outcomes}
+        return [by_name[change.name] for change in changes]
+
+    def _write(self, change: Change) -> Outcome:
+        if self._lost is not None:
+            return Outcome(name=change.name, error=self._lost)
+        try:
+            self._put(change)
+        except AnkaCiError as error:
+            return Outcome(name=change.name, error=error)
+        return Outcome(name=change.name)
+
+    def _put(self, change: Change) -> None:
+        """One change, if the job still is what it was judged on."""
+        try:
+            text = self._server.config(change.name)
+        except UnreachableError as error:
+            self._lost = error
+            raise
+        there = _as_found(change.name, text) if text is not None else None
+        if (there.revision if there else None) != change.revision:
+            raise ChangedMeanwhileError(f"the job {change.name} was changed meanwhile", hint="apply again")
+        try:
+            self._send(change, text)
+        except UnreachableError:
+            if not self._arrived(change):
+                raise
+
+    def _send(self, change: Change, text: str | None) -> None:
+        if change.job is None:
+            if text is not None and config.parse(text).tag == config.FOLDER:
+                self._empty(change.name)
+            self._server.remove(change.name)
+        elif text is None:
+            self._server.create(change.name, config.written(change.job))
+        elif config.parse(text).tag != config.parse(change.job.text).tag:
+            hint = "Jenkins cannot change the kind of a job: rename the old one, or remove it with its builds"
+            raise RefusedError(f"the job {change.name} is there, of another kind", hint=hint)
+        else:
+            self._server.replace(change.name, config.written(change.job, text))
+
+    def _arrived(self, change: Change) -> bool:
+        """Whether a write whose answer was lost was done all the same."""
+        text = self._server.config(change.name)
+        if change.job is None or text is None:
+            return change.job is None and text is None
+        found = _as_found(change.name, text)
+        return found.text == change.job.text and found.mark == change.job.mark
+
+    def _empty(self, folder: str) -> None:
+        """``RefusedError`` for a folder that holds anything: it would go as well."""
+        held = [each.name for each in self._server.listing() if each.name.startswith(f"{folder}/")]
+        if held:
+            more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+            said = f"the folder {folder} holds {', '.join(held[:3])}{more}, which would go with it"
+            raise RefusedError(said, hint="remove or move them first")
+
+
+def _as_found(name: str, text: str) -> Found:
+    """A job as it was read; one that is no XML for us is nobody's."""
+    try:
+        canonical, mark = config.canonical(text)
+    except RefusedError:
+        canonical, mark = text, None
+    return Found(name=name, text=canonical, mark=mark, revision=digest(f"{mark}\n{canonical}"))
+
+
+def _is_folder(job: Job) -> bool:
+    return config.parse(job.text).tag in HOLDERS
+
+
+def _each(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
+    """``work`` on each item, a few at a time; in their order. What one raises ends it."""
+    if len(items) < 2:
+        return [work(each) for each in items]
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        return list(pool.map(work, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
