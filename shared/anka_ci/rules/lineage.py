@@ -90,9 +90,12 @@ def arrived(
 
 
 def rescued(anka: Anka, template_id: str, tag: str, content: Content) -> Version | None:
-    """After a push that failed: the version, if it is there with our layers all the same; None when it is not known."""
+    """After a push that failed: the version, if it is there with our layers all the same; None when it is not known.
+
+    It need not be the newest: another push may have arrived since.
+    """
     try:
-        return landed(anka, template_id, tag, content, newest=True)
+        return landed(anka, template_id, tag, content)
     except AnkaCiError:
         return None
 

@@ -15,10 +15,7 @@ from front import Came, Front
 @pytest.mark.parametrize(
     ("more", "used"),
     [
-        ({}, False),
         ({"http_proxy": "PROXY"}, True),
-        ({"HTTP_PROXY": "PROXY"}, True),
-        ({"https_proxy": "PROXY"}, False),
         ({"http_proxy": "PROXY", "no_proxy": "127.0.0.1"}, False),
         ({"http_proxy": "http://127.0.0.1:9", "ANKA_CI_PROXY": "PROXY"}, True),
     ],

@@ -7,6 +7,7 @@ import pytest
 from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, NotFoundError, RefusedError, UsageError
+from anka_ci.rules import lineage
 from anka_ci.steps import catalog
 
 
@@ -171,9 +172,8 @@ def test_only_a_local_tag(anka, change, standin):
     assert "pushed" == push(anka, tag="mine").outputs["outcome"]
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-def test_whether_a_push_of_one_layer_has_arrived_cannot_be_told(anka, change, tmp_path, arrives):
-    command = breaking(anka, tmp_path, arrives)
+def test_whether_a_push_of_one_layer_has_arrived_cannot_be_told(anka, change, tmp_path):
+    command = breaking(anka, tmp_path, arrives=True)
     change("one")
     with pytest.raises(RefusedError, match="connection aborted"):
         push(Anka(replace(anka.context, anka=(command,))), tag="v2", shallow="true")
@@ -225,6 +225,17 @@ def test_after_a_failed_push_the_registry_is_asked(anka, change, tmp_path, arriv
         with pytest.raises(RefusedError, match="connection aborted"):
             push(doors, tag="v2")
         assert [("base", 0), ("v1", 1)] == versions(anka)
+
+
+def test_a_push_that_arrived_though_it_failed_is_found_below_a_newer_one(anka, change, standin):
+    change("one")
+    id_ = push(anka, tag="v2").outputs["id"]
+    content = lineage.Content.of_config(anka.host.config("sonoma"))
+    standin("create", "other")
+    push(anka, template="other", tag="v3", onto="sonoma")
+    found = lineage.rescued(anka, id_, "v2", content)
+    assert found is not None
+    assert (2, None) == (found.number, lineage.rescued(anka, id_, "v3", content))
 
 
 def test_the_tag_pattern_of_the_context(anka, change):
