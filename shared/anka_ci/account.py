@@ -29,6 +29,8 @@ NAMES = {
     "unverified": "not verified on",
 }
 """Outputs that are lists of names, and the words for them."""
+DRIFT = {"drift": "off their channels", "gone": "that the registry has no more"}
+"""Outputs that list drift, and the words for it."""
 FEW = 5
 """So many nodes are told one by one in a line."""
 
@@ -119,6 +121,9 @@ def gist(step: StepResult) -> str:
         freed = outputs.get("frees-most")
         words.append("" if outputs.get("removed") else f"would go: {_few([row['template'] for row in going])}")
         words.append(f"frees at most {show_size(freed)}" if isinstance(freed, int) else "")
+    if "drifted" in outputs:
+        counts: Any = [(len(outputs[key]), text) for key, text in DRIFT.items()]  # type: ignore[arg-type]
+        words.append(", ".join(f"{count} {text}" for count, text in counts if count) or "no drift")
     for key in ("nodes", "groups", "templates"):
         rows = outputs.get(key)
         if isinstance(rows, (list, tuple)):

@@ -16,12 +16,14 @@ is not asked here. A file looks like this::
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from anka_ci import document
 from anka_ci.document import Node, Place
 from anka_ci.errors import suggestion
+from anka_ci.wire.template import Template
 
 KEYS = {"template", "tag", "groups", "context", "arch"}
 ARCHS = ("amd64", "arm64")
@@ -57,6 +59,22 @@ def parse(root: Node) -> tuple[Channel, ...]:
         raise root.place.wrong("the fleet file has no channels", "write `channels:` and a name for each")
     channels = found["channels"]
     return tuple(_channel(name, node, channels.keys[name]) for name, node in channels.mapping("channels").items())
+
+
+def template_of(channel: Channel, rows: Sequence[Template]) -> Template | None:
+    """The template that a channel names, by exact id, then by exact name; None when there is none.
+
+    ``UsageError`` with its place for a name that two templates of its architecture have.
+    """
+    matches = [row for row in rows if row.id.lower() == channel.template.lower()]
+    matches = matches or [row for row in rows if row.name == channel.template]
+    if len(matches) > 1 and channel.arch:
+        matches = [row for row in matches if row.arch in (channel.arch, "")] or matches
+    if len(matches) > 1:
+        ids = ", ".join(row.id for row in matches)
+        text = f"channel {channel.name}: {len(matches)} templates are named {channel.template!r}"
+        raise channel.place.wrong(text, f"give one id: {ids}")
+    return matches[0] if matches else None
 
 
 def _channel(name: str, node: Node, place: Place) -> Channel:

@@ -1,4 +1,4 @@
-"""Usage: who needs a tag of the registry: nodes that hold it, instances, channels, pipeline files.
+"""Usage: who needs a tag of the registry: nodes that hold it or get it, instances, channels, pipeline files.
 
 Only reads. What cannot be looked at is an error unless the caller says otherwise, and a name that two templates have is
 taken for both.
@@ -6,14 +6,16 @@ taken for both.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import NotFoundError, UsageError
+from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.result import Said
 from anka_ci.rules import fleet, instances, mentions, selection
 from anka_ci.rules.fleet import Channel
+from anka_ci.wire.distribution import Distribution
 from anka_ci.wire.instance import TERMINATED, Instance
 from anka_ci.wire.node import Node
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 FEW = 3
 """So many are named of those who use the same tag."""
+STUCK = 86400.0
+"""Seconds after which a distribution that has not ended never will: controllers before 1.33 left such behind."""
 OFTEN = 1000
 """After so many templates that were read it is told how far it is."""
 Key = tuple[str, int]
@@ -30,17 +34,19 @@ Key = tuple[str, int]
 
 
 def inventory(anka: Anka, what: str) -> list[Template]:
-    """Every template of the registry with its versions, for ``what`` needs them; a call for each.
+    """Every template of the registry with its versions, for ``what`` needs them.
 
     ``RefusedError`` where versions are no stack.
     """
-    registry = anka.registry.stack(what)
-    rows, found = registry.templates(), []
+    return shown(anka, anka.registry.stack(what).templates())
+
+
+def shown(anka: Anka, rows: Sequence[Template]) -> list[Template]:
+    """Templates of a list with their versions, a call for each; without those that were deleted meanwhile."""
+    found = []
     for count, row in enumerate(rows, 1):
-        try:
-            found.append(registry.by_id(row.id))
-        except NotFoundError:  # it was deleted meanwhile
-            continue
+        with contextlib.suppress(NotFoundError):
+            found.append(anka.registry.by_id(row.id))
         if count % OFTEN == 0:
             anka.tell(Said(text=f"read {count} of {len(rows)} templates"))
     return found
@@ -48,15 +54,19 @@ def inventory(anka: Anka, what: str) -> list[Template]:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """The fleet as it was seen: nodes, and the instances that are there. ``notes`` say what could not be."""
+    """The fleet as it was seen: nodes, the instances that are there, and the distributions that are under way.
+
+    ``notes`` say what could not be seen.
+    """
 
     nodes: Sequence[Node] = ()
     instances: Sequence[Instance] = ()
+    distributions: Sequence[Distribution] = ()
     notes: tuple[str, ...] = ()
 
 
 def see(anka: Anka, *, unseen: bool) -> Seen:
-    """Look at nodes and instances.
+    """Look at nodes, instances and distributions.
 
     ``UsageError`` where what they use cannot be seen (no controller, or one that does not report what nodes hold),
     unless ``unseen`` says that it need not be.
@@ -72,8 +82,16 @@ def see(anka: Anka, *, unseen: bool) -> Seen:
     said = f"the controller does not report what {selection.listed(silent, FEW)} hold (before 1.20 none does)"
     if silent and not unseen:
         raise UsageError(said, hint=f"update it, {hint}")
+    notes = [said] if silent else []
     there = [each for each in anka.controller.instances.all() if each.state != TERMINATED]
-    return Seen(nodes=nodes, instances=there, notes=(said,) if silent else ())
+    try:
+        found = anka.controller.distributions()
+    except (NotFoundError, RefusedError) as error:  # an old release tells only of one that is asked for by its id
+        found = []
+        notes.append(f"distributions that are under way were not looked at: {error.message}")
+    since = anka.clock.now() - STUCK
+    moving = [each for each in found if not each.ended and (each.requested or since) >= since]
+    return Seen(nodes=nodes, instances=there, distributions=moving, notes=tuple(notes))
 
 
 @dataclass(kw_only=True)
@@ -106,7 +124,7 @@ class Usage:
             self.by.setdefault(key, []).append(who)
 
     def of_fleet(self, seen: Seen) -> Usage:
-        """Add what nodes hold and instances use."""
+        """Add what nodes hold, instances use and distributions bring."""
         self.notes += seen.notes
         holders: dict[tuple[str, str], list[str]] = {}
         for node in seen.nodes:
@@ -117,6 +135,9 @@ class Usage:
         for each in seen.instances:
             found = self.find(each.template_id, each.tag or None, each.version)
             self.add(found, f"used by the instance {instances.title(each)}")
+        for request in seen.distributions:
+            found = self.find(request.template_id, request.tag or None, request.version)
+            self.add(found, f"on its way to nodes by the distribution {request.id}")
         return self
 
     def of_channels(self, channels: Iterable[Channel]) -> Usage:

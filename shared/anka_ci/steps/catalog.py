@@ -32,6 +32,7 @@ BUILT = (
     "distribute",
     "distribution",
     "evict",
+    "audit",
     "drain",
     "undrain",
     "save-image",
@@ -46,7 +47,6 @@ BUILT = (
 CATALOG = (
     *BUILT,
     "rollout",
-    "audit",
     "reconcile",
     "promote",
     "rollback",

@@ -8,9 +8,9 @@ Tags are a stack: removing one removes the newer ones. So what goes is all of a 
 that stays. A tag that a rule lets go and a newer one pins is reported as `pinned`, with the remedy and its bytes.
 
 A rule deletes what meets all of its conditions, and one that matches is enough; a rule that keeps beats it. The rules
-are in a `policy` file, and the inputs below make one more. Always kept is what a node holds, an instance uses, or a
-channel of the `fleet` file or one of the `pipelines` names. A push counts as a pull, and a time that the registry does
-not tell (before 1.43 none) lets nothing go. `explain` says which rule keeps a tag or lets it go.
+are in a `policy` file, and the inputs below make one more. Always kept is what a node holds or is about to get, what an
+instance uses, and what a channel of the `fleet` file or one of the `pipelines` names. A push counts as a pull, and a
+time that the registry does not tell (before 1.43 none) lets nothing go. `explain` says which rule decides about a tag.
 
 The bytes that come free are those of layers; a registry does not tell a layer's size, so they are a range where the
 sizes of versions do not determine them.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RUNS = Runs.ANYWHERE
 READS = False
-EXAMPLE: Mapping[str, str] = {"templates": "nightly-*", "not-pulled-for": "30d", "keep": "sonoma:base"}
+EXAMPLE: Mapping[str, str] = {"templates": "sonoma", "beyond-oldest-tags": "1", "keep": "sonoma:release-*"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,8 @@ def test_nodes_instances_channels_and_pipeline_files_keep_their_tags(world):
     assert f"named at {world.folder}/ci.yml:5" in done.outputs["verdict"]
     assert any("ci.yml:7:" in note and "known only when the file runs" in note for note in done.notes)
     assert "on virtual-1" in prune(world, everything, explain="nightly-1:v0").outputs["verdict"]
+    world.anka.controller.distribute(template_id=id_of("nightly-3"), tag="v0", version=0)
+    assert "on its way to nodes by the" in prune(world, everything, explain="nightly-3:v0").outputs["verdict"]
     verdict = prune(world, everything, explain="nightly-2:v0").outputs["verdict"]
     assert "nightly-2:v0 stays: used by the instance" in verdict
 
@@ -179,8 +181,9 @@ class Between:
             self.does(self.world)
 
 
-def take(world):
-    world.anka.registry.delete(world.anka.registry.template("nightly-2"))
+def other(world):
+    """Another prune of the same policy reports and removes what is left."""
+    prune(world, apply="true", confirm=prune(world).outputs["digest"])
 
 
 def pull(world):
@@ -197,7 +200,7 @@ def use(world):
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        (take, "nightly-2 is gone since the plan"),
+        (other, "nightly-2 is gone since the plan"),
         (pull, "nightly-2 was pulled since the plan"),
         (use, "nightly-2 is used since the plan: used by the instance"),
     ],
