@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -19,6 +21,7 @@ from anka_ci_actions import mark
 from anka_ci_actions.hosted import Hosted
 from anka_ci_actions.service import connect
 
+ROOT = Path(__file__).parents[2]
 FOLDER = ".github/workflows"
 A, B = f"{FOLDER}/a.yml", f"{FOLDER}/b.yml"
 TEXT = "version: 1\njob: {runner: mac}\nsteps: [{use: list}]\n"
@@ -222,3 +225,53 @@ def test_a_branch_that_is_protected_is_proposed_to(github, job):
     assert 3 == code
     assert "propose a pull request instead" in said
     assert 0 == job("apply", "--pull-request", "ci/a.yml")[0]
+
+
+def test_an_empty_repository_is_told(github, job):
+    github.add("octo/empty")
+    code, said, _ = job("plan", "--repo", "octo/empty", "ci/a.yml")
+    assert 4 == code
+    assert "an empty repository needs a first commit" in said
+
+
+def test_a_job_that_was_applied_can_be_dispatched(github, job, capsys):
+    assert 0 == job("apply", "ci/a.yml")[0]
+    repo(github).workflows = {"a.yml": "\n  workflow_dispatch:\n" in repo(github).text(A)}
+    assert 0 == cli.main(["job", "dispatch", "--ci", "github", "--wait", "false", "a.yml"]), capsys.readouterr().err
+
+
+def section(title):
+    return (ROOT / "actions" / "README.md").read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def test_the_commands_of_the_readme(github, monkeypatch, capsys):
+    shutil.copy(ROOT / "shared" / "examples" / "refresh-template.yml", "ci/refresh.yml")
+    lines = section("Workflows from pipeline files").split("```sh\n")[1].split("```")[0].splitlines()
+    codes = []
+    for words in (shlex.split(line, comments=True) for line in lines):
+        if words[0] == "export":
+            name, _, value = words[1].partition("=")
+            monkeypatch.setenv(name, {"ANKA_CI_GITHUB_TOKEN": TOKEN}.get(name, value))
+            continue
+        assert "anka-ci" == words[0]
+        codes.append(cli.main([word.replace("OWNER/NAME", "octo/there") for word in words[1:]]))
+    assert [0, 0, 9, 0, 0] == codes, capsys.readouterr().err
+    assert Path(".github/workflows/refresh.yml").read_text() == repo(github).text(
+        f"{FOLDER}/refresh.yml", "anka-ci/refresh"
+    )
+
+
+def test_the_sections_of_the_readme(github, capsys):
+    parts = section("Workflows from pipeline files").split("```")
+    only, settings = [part.removeprefix("yaml\n") for part in parts if part.startswith("yaml\n")]
+    (template,) = [part.removeprefix("jinja\n") for part in parts if part.startswith("jinja\n")]
+    Path("ci/a.yml").write_text(TEXT.replace("{runner: mac}", "{runner: mac, triggers: {push: [main]}}") + only)
+    Path("none.yml").write_text(settings)
+    Path("mine").mkdir()
+    Path("mine/workflow.yml.j2").write_text(template)
+    assert 0 == cli.main(["job", "render", "--ci", "github", "--templates", "mine", "ci/a.yml"]), (
+        capsys.readouterr().err
+    )
+    text = capsys.readouterr().out
+    assert "uses: OWNER/checkout@0123456789abcdef0123456789abcdef01234567 # v4\n" in text
+    assert text.endswith('      - run: echo "::notice::refreshed"\n')

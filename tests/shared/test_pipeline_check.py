@@ -55,6 +55,26 @@ def test_the_example_of_the_docstring_is_right():
     assert ("bool", "false") == (found.parameters["notify"].type, found.parameters["notify"].default)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "right"),
+    [
+        ("{required: false}", True),
+        ("{required: false, type: int}", False),
+        ("{required: false, type: bool}", False),
+        ("{required: false, choices: [a, b]}", False),
+        ("{required: false, type: int, default: 1}", True),
+        ("{type: int}", True),
+    ],
+)
+def test_what_need_not_be_given_has_to_have_a_value_all_the_same(parameter, right):
+    text = f"version: 1\nparameters:\n  p: {parameter}\nsteps: [{{use: list}}]\n"
+    if right:
+        pipeline.parse(text)
+        return
+    with pytest.raises(UsageError, match=r":3:3: parameter p: is not required, and without a default nothing fits it"):
+        pipeline.parse(text)
+
+
 def test_steps_get_ids_that_nobody_took():
     text = "version: 1\nsteps:\n  - {use: list}\n  - {use: list}\n  - {id: list-2, use: list}\n  - {run: echo}\n"
     assert ["list", "list-3", "list-2", "run"] == [step.id for step in pipeline.parse(text).steps]

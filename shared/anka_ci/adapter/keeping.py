@@ -194,7 +194,9 @@ def _left(each: Judged) -> NotOursError:
         said = f"{each.name} is not ours: {each.note}"
         if each.job is None:
             return NotOursError(said, hint="remove it by hand, if it has to go", job=each.name)
-        return NotOursError(said, hint="--take-ours overwrites it; or give the job another name", job=each.name)
+        moved = "if that file was moved, --take-ours hands the job on" if each.found and each.found.mark else ""
+        hint = f"{moved or '--take-ours overwrites it'}; or give the job another name"
+        return NotOursError(said, hint=hint, job=each.name)
     said = {
         Verdict.BY_HAND: "was changed by hand",
         Verdict.BOTH: "was changed by hand, and " + ("its pipeline file too" if each.job else "is no longer wanted"),

@@ -137,6 +137,12 @@ class Reader:
         )
         if default is not None:
             self._default(parameter, default)
+        elif not required:
+            try:
+                parameter.parse("")
+            except ValueError:
+                hint = "give it a default, or leave `required: false` out"
+                self.note(place, f"{what}: is not required, and without a default nothing fits it", hint)
         return parameter
 
     def _default(self, parameter: Parameter, node: Node) -> None:
