@@ -66,6 +66,8 @@ class Jenkins:
         self.plugins = {"workflow-job": "1400", "workflow-cps": "3900", "git": "5.2.2"}
         self.queue: dict[int, tuple[str, dict[str, str]]] = {}
         self.waits: dict[int, int] = {}
+        self.cancelled: set[int] = set()
+        self.full = False
         self.lock = threading.RLock()
         self.url = ""
 
@@ -237,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> tuple[int, str, dict[str, str]]:
         jenkins = self.jenkins
         if rest.startswith("queue/"):
-            return self._queue(rest)
+            return self._queue(rest, query)
         if rest == "pluginManager/api/json":
             keys = [{"shortName": k, "longName": k, "version": v, "active": True} for k, v in jenkins.plugins.items()]
             return 200, json.dumps({"plugins": keys}), {}
@@ -262,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 201, "", {"Location": f"{jenkins.url}/queue/item/{number}/"}
         found = re.fullmatch(r"(\d+)/(.*)", rest)
         if found is not None:
-            return self._build(jenkins.jobs[name], name, int(found[1]), found[2])
+            return self._build(jenkins.jobs[name], name, int(found[1]), found[2], query)
         return 200, "<html>a page</html>", {"type": "text/html"}
 
     def _put(self, name: str, body: str) -> tuple[int, str, dict[str, str]]:
@@ -289,17 +291,19 @@ class _Handler(BaseHTTPRequestHandler):
             found["jobs"] = [self._tree(each, inner[1]) for each in self.jenkins.below(name).values()]
         return found
 
-    def _queue(self, rest: str) -> tuple[int, str, dict[str, str]]:
+    def _queue(self, rest: str, query: dict[str, str]) -> tuple[int, str, dict[str, str]]:
         jenkins = self.jenkins
-        cancelled = re.fullmatch(r"queue/cancelItem", rest)
-        if cancelled is not None:
-            return 302, "", {"Location": f"{jenkins.url}/"}
+        if rest == "queue/cancelItem":
+            jenkins.cancelled.add(int(query["id"]))
+            return 404, "", {}  # so Jenkins answers, although it does it: JENKINS-21311
         number = int(re.findall(r"\d+", rest)[0])
         if number not in jenkins.queue:
             return 404, "", {}
         name, parameters = jenkins.queue[number]
+        if number in jenkins.cancelled:
+            return 200, json.dumps({"id": number, "cancelled": True}), {}
         jenkins.waits[number] = jenkins.waits.get(number, 0) + 1
-        if jenkins.waits[number] < 2:
+        if jenkins.full or jenkins.waits[number] < 2:
             return 200, json.dumps({"id": number, "why": "Waiting for next available executor on ‘macos’"}), {}
         job = jenkins.jobs[name]
         if jenkins.waits[number] == 2:
@@ -308,15 +312,20 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{jenkins.url}/job/{'/job/'.join(name.split('/'))}/{build.number}/"
         return 200, json.dumps({"id": number, "executable": {"number": build.number, "url": url}}), {}
 
-    def _build(self, job: Job, name: str, number: int, rest: str) -> tuple[int, str, dict[str, str]]:
-        build = job.builds[number - 1]
+    def _build(
+        self, job: Job, name: str, number: int, rest: str, query: dict[str, str]
+    ) -> tuple[int, str, dict[str, str]]:
+        jenkins, build = self.jenkins, job.builds[number - 1]
         if rest == "stop":
             build.aborted = True
-            return 302, "", {"Location": f"{self.jenkins.url}/"}
-        if rest == "consoleText":
-            return 200, build.log, {"type": "text/plain;charset=UTF-8"}
+            return 302, "", {"Location": f"{jenkins.url}/"}
+        if rest == "logText/progressiveText":
+            log, start = build.log.encode(), int(query["start"])
+            more = {"X_More_Data": "true"} if build.polls < 3 and not build.aborted else {}
+            text = log[start:].decode()
+            return 200, text, {"type": "text/plain;charset=UTF-8", "X_Text_Size": str(len(log)), **more}
         build.polls += 1
         build.log += f"line {build.polls} of {name} ünï\n"
-        going = build.polls < 3 and not build.aborted
-        result = None if going else "ABORTED" if build.aborted else self.jenkins.results.get(name, "SUCCESS")
+        going = (build.polls < 3 or jenkins.full) and not build.aborted
+        result = None if going else "ABORTED" if build.aborted else jenkins.results.get(name, "SUCCESS")
         return 200, json.dumps({"building": going, "result": result, "number": number}), {}

@@ -10,12 +10,13 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import jenkins
 from anka_ci.adapter.system import Means
+from anka_ci.clock import Cancelled, Deadline
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, UnreachableError, UsageError
 from anka_ci.secret import Secret
 from anka_ci_jenkins.service.failures import PASSING, failure, status
@@ -29,6 +30,8 @@ DEPTH = 4
 """Levels of folders that one listing tells; a deeper folder is listed by itself."""
 HOLDERS = ("com.cloudbees.hudson.plugins.folder.Folder",)
 """Items whose ``jobs`` are jobs; those of a multibranch project are its branches."""
+_Request: Any = vars(jenkins)["requests"].Request
+"""What python-jenkins is asked with where it has no call of its own; its ``requests`` is no business of ours."""
 _log = logging.getLogger(__name__)
 
 
@@ -145,10 +148,29 @@ class Server:
             f"look at {name} #{number}", "Job/Read", lambda: self._client.get_build_info(name, number), job=name
         )
 
-    def console(self, name: str, number: int) -> str:
-        """What a build has printed so far."""
-        what = f"read the log of {name} #{number}"
-        return self._read(what, "Job/Read", lambda: self._client.get_build_console_output(name, number), job=name)
+    def log(self, name: str, number: int, start: int) -> tuple[str, int, bool]:
+        """What a build has printed since byte ``start``, where that ends, and whether more will come."""
+
+        def ask() -> tuple[str, int, bool]:
+            url = f"{self.url}/{quote(_path(name))}/{number}/logText/progressiveText?start={start}"
+            response = self._client.jenkins_request(_Request("GET", url))
+            at = int(response.headers.get("X-Text-Size", start))
+            return response.text, at, response.headers.get("X-More-Data") == "true"
+
+        return self._read(f"read the log of {name} #{number}", "Job/Read", ask, job=name)
+
+    def address(self, name: str) -> str:
+        """The page of a job, for people; ends with a slash."""
+        return f"{self.url}/{quote(_path(name))}/"
+
+    def afterwards(self, seconds: float) -> Server:
+        """The same server for what is left to do after an interruption, with a limit of its own."""
+        clock = self._means.clock
+        means = replace(self._means, cancelled=Cancelled(), deadline=Deadline(clock, seconds))
+        found = Server(self.url, None, None, means)
+        found._client = self._client
+        found._client.timeout = max(1, int(seconds))
+        return found
 
     def stop(self, name: str, number: int) -> None:
         """Abort a build."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from anka_ci import account, inputs
 from anka_ci.adapter import builds
@@ -16,13 +16,14 @@ from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.commands import add_input, add_output, finish, outcome
 from anka_ci.console import Console
-from anka_ci.inputs import Duration, arg
+from anka_ci.errors import UsageError
+from anka_ci.inputs import Duration, Field, arg
 from anka_ci.pipeline import setting
 from anka_ci.progress import Progress
 from anka_ci.result import Result
 from anka_ci.settings import Context
 
-SYSTEMS = {"github": "anka_ci_actions.dispatch"}
+SYSTEMS = {"github": "anka_ci_actions.dispatch", "jenkins": "anka_ci_jenkins.dispatch"}
 """What ``--ci`` may name, and the adapter's module with its ``Inputs`` and ``builder``."""
 
 
@@ -38,16 +39,22 @@ class Inputs:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
-    parser.usage = f"{parser.prog} --ci github JOB [--set NAME=VALUE …] [options]"
-    parser.add_argument("job", metavar="JOB", help="the workflow: the name of its file, or its id")
+    parser.usage = f"{parser.prog} --ci {'|'.join(SYSTEMS)} JOB [--set NAME=VALUE …] [options]"
+    what = "the workflow (the name of its file, or its id), or the full name of the Jenkins job"
+    parser.add_argument("job", metavar="JOB", help=what)
     parser.add_argument("--ci", choices=SYSTEMS, required=True, help="the CI system that the job is on")
     group = parser.add_argument_group("inputs")
-    for field in _fields(SYSTEMS["github"]):
+    for field in inputs.fields(Inputs):
         add_input(group, field)
+    for ci in SYSTEMS:
+        group = parser.add_argument_group(f"--ci {ci}")
+        for field in _theirs(ci):
+            add_input(group, field)
     add_output(parser)
     parser.epilog = (
         "The token comes from the environment: ANKA_CI_GITHUB_TOKEN (or ANKA_CI_GITHUB_TOKEN_FILE), GITHUB_TOKEN or "
-        "GH_TOKEN. For example: anka-ci job dispatch --ci github refresh.yml --set tag=v2 --timeout 2h"
+        "GH_TOKEN; for Jenkins ANKA_CI_JENKINS_USER and ANKA_CI_JENKINS_TOKEN. "
+        "For example: anka-ci job dispatch --ci github refresh.yml --set tag=v2 --timeout 2h"
     )
 
 
@@ -59,10 +66,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Result:
     module = importlib.import_module(SYSTEMS[options.ci])
-    values = {field.key: getattr(options, field.key) for field in _fields(SYSTEMS[options.ci])}
-    mine = {field.key for field in inputs.fields(Inputs)}
-    own = inputs.bind(Inputs, {key: value for key, value in values.items() if key in mine}, what="job dispatch")
-    theirs = inputs.bind(module.Inputs, {k: v for k, v in values.items() if k not in mine}, what="job dispatch")
+    _only(options)
+    own = inputs.bind(Inputs, _values(options, inputs.fields(Inputs)), what="job dispatch")
+    theirs = inputs.bind(module.Inputs, _values(options, _theirs(options.ci)), what="job dispatch")
     cancelled = Cancelled()
     tell = Progress(console, clock, quiet=options.quiet)
     deadline = Deadline(clock, own.timeout)
@@ -72,5 +78,18 @@ def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Resu
         return builds.dispatch(builder, anka, setting.pairs(own.set), wait=own.wait, keep=own.keep)
 
 
-def _fields(module: str) -> list[Any]:
-    return [*inputs.fields(importlib.import_module(module).Inputs), *inputs.fields(Inputs)]
+def _theirs(ci: str) -> tuple[Field, ...]:
+    return inputs.fields(importlib.import_module(SYSTEMS[ci]).Inputs)
+
+
+def _values(options: argparse.Namespace, fields: Iterable[Field]) -> dict[str, object]:
+    return {field.key: getattr(options, field.key) for field in fields}
+
+
+def _only(options: argparse.Namespace) -> None:
+    """``UsageError`` for an option that belongs to another system."""
+    mine = {field.key for field in _theirs(options.ci)}
+    for ci in SYSTEMS:
+        for field in _theirs(ci):
+            if field.key not in mine and getattr(options, field.key) is not None:
+                raise UsageError(f"--{field.key} belongs to --ci {ci}", hint="leave one of them out")
