@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from anka_ci.runners import Opener, Runners
     from anka_ci.secret import Secret
 
+HURRIED = 0.5
+"""Seconds for a last call when a signal's time is nearly over, so that the process ends within five."""
+
 
 def _silent(event: Event) -> None:
     """Tell nobody."""
@@ -53,8 +56,11 @@ class Anka:
         self._runners: dict[tuple[str | None, Secret | None], tuple[Deadline, Cancelled, Runners]] = {}
 
     def afterwards(self, seconds: float) -> Anka:
-        """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit."""
-        deadline = Deadline(self.clock, seconds)
+        """The same doors for what is left to do after a cancellation or the deadline: its own flag, its own limit.
+
+        ``HURRIED`` seconds is the limit when the time after a signal is nearly over.
+        """
+        deadline = Deadline(self.clock, min(seconds, HURRIED) if self.cancelled.hurried else seconds)
         return Anka(
             self.context,
             clock=self.clock,

@@ -25,6 +25,8 @@ class Cancelled:
         self._gate = threading.Lock()
         self._gate.acquire()
         self.reason = ""
+        self.hurried = False
+        """Whether what ran was broken off because it did not end by itself: only moments are left."""
 
     def set(self, reason: str = "cancelled") -> None:
         self.reason = self.reason or reason

@@ -87,6 +87,7 @@ class Console:
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
         def give_up() -> None:
+            cancelled.hurried = True
             process.kill_all()
             raise InterruptError(f"interrupted ({cancelled.reason}); what was running did not end in time")
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import requests
@@ -101,6 +102,29 @@ def test_cancelled_while_the_agent_is_waited_for(served, github, env, tmp_path, 
     assert (130, number, []) == (ended.code, ended.last, ended.left), ended.log
     assert (True, []) == (ended.seconds < 5, github_runners.of(github).all())
     assert "the instance was ended, the runner was removed" in ended.log
+    assert states(served) <= {"Terminating", "Terminated"}
+
+
+def test_cancelled_while_github_says_nothing(served, github, env, tmp_path):
+    begun, hangs, over = tmp_path / "begun", threading.Event(), threading.Event()
+
+    def hang(request):
+        if begun.exists():
+            hangs.set()
+            over.wait(30)
+
+    github.faults.append(hang)
+    inputs = {"template": "sonoma", "scope": SCOPE, "script": SILENT.format(begun)}
+    step = Step("actions/start-runner", inputs, env, tmp_path / "step")
+    try:
+        step.until(hangs.is_set)
+        ended = step.cancel(signal.SIGINT)
+    finally:
+        over.set()
+        step.end()
+    assert (130, signal.SIGINT, []) == (ended.code, ended.last, ended.left), ended.log
+    assert ended.seconds < 5
+    assert "the instance was ended, the runner is left to `sweep`" in ended.log
     assert states(served) <= {"Terminating", "Terminated"}
 
 

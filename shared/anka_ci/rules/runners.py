@@ -63,10 +63,14 @@ def home(anka: Anka, runners: Runners) -> str:
 
 
 def register(anka: Anka, meant: Meant, named: hosting.Named, labels: Sequence[str], group: str | None) -> Registered:
-    """Register a runner; when the answer is lost, what was made of it is removed again, for its start is lost too."""
+    """Register a runner; when the answer is lost, or the wait for it is interrupted, what was made of it is removed
+    again: how it is started is lost too."""
     try:
         return meant.door(anka).register(named.text, labels, group=group)
-    except UnreachableError as lost:
+    except (UnreachableError, InterruptError) as lost:
+        if anka.cancelled.hurried:
+            lost.message += f"; {named.text} may be registered all the same: `sweep` removes it"
+            raise
         try:
             door = meant.door(anka.afterwards(instances.PARTING))
             for each in (each for each in door.list() if each.name == named.text):
@@ -104,10 +108,13 @@ def take_down(anka: Anka, meant: Meant, runner_id: str, instance_id: str | None)
     """End an instance and remove its runner although everything else is over; what became of them, as a sentence.
 
     Neither is waited for, and both together get ``instances.PARTING`` seconds, of which the runner gets the last one.
+    When even those are not left, the runner is: it costs nothing.
     """
     began, told = anka.clock.monotonic(), []
     if instance_id:
         told.append(instances.end_now(anka, instance_id, instances.PARTING - 1))
+    if anka.cancelled.hurried:
+        return ", ".join([*told, "the runner is left to `sweep`"])
     try:
         left = began + instances.PARTING - anka.clock.monotonic()
         meant.door(anka.afterwards(max(1.0, left))).remove(runner_id)

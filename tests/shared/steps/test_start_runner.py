@@ -133,6 +133,22 @@ def test_an_answer_of_github_that_is_lost_leaves_no_runner_and_starts_nothing(ho
     assert (1, [], []) == (len(asked), world.names, world.left)
 
 
+def test_an_interruption_while_github_registers_leaves_no_runner(hosted):
+    world, cancelled = hosted(), Cancelled()
+
+    def limit(request):
+        if request.path.endswith("generate-jitconfig") and not cancelled:
+            cancelled.set("SIGTERM")
+            assert 201 == world.double.answer(request).status
+            return Answer(429, {"message": "slow down"}, {"Retry-After": "5"})
+        return None
+
+    world.double.faults.append(limit)
+    with pytest.raises(InterruptError, match=r"interrupted .SIGTERM"):
+        world.start(world.doors(cancelled=cancelled))
+    assert ([], []) == (world.names, world.left)
+
+
 def test_a_token_that_may_not_or_that_is_missing_starts_nothing(hosted):
     world = hosted()
     next(iter(world.double.tokens.values())).permissions["administration"] = "read"
