@@ -79,13 +79,19 @@ def main(
 def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: Cancelled, clock: Clock | None) -> Desk:
     vms = Path(environment.get("ANKA_VM_LIB_DIR") or place / "vm_lib")
     images = Path(environment.get("ANKA_IMG_LIB_DIR") or place / "img_lib")
+    states = Path(environment.get("ANKA_STATE_LIB_DIR") or images)
     config = Kept(place / "config.json")
     kept = config.read()
     unique = environment.get("ANKA_ALLOW_NONUNIQUE_NAMES") or kept.get("allow_nonunique_names")
     form = voice.form if voice.machine else environment.get("ANKA_TABLE_FMT") or str(kept.get("table_fmt") or GRID)
     registries = environment.get("ANKA_REGISTRY_REMOTES_FILE_PATH") or kept.get("registry_remotes_file_path")
     return Desk(
-        library=Library(vms, images, clock, named_by_id=voice.generation == 2, unique_names=unique not in ("1", 1)),
+        library=Library(
+            *(vms, images, clock),
+            named_by_id=voice.generation == 2,
+            unique_names=unique not in ("1", 1),
+            states=states,
+        ),
         remotes=Remotes(Path(registries or place / "registries.json")),
         config=config,
         home=place,

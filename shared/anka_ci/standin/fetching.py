@@ -42,16 +42,17 @@ def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     wanted = [layer for layer in manifest.layers if layer.role != "nvram"]
     missing = [layer for layer in wanted if not _has(library, layer)]
     shared = sum(layer.size for layer in wanted) - sum(layer.size for layer in missing)
-    parts = {layer: library.images / f".{layer.file}.{layer.digest[7:19]}.part" for layer in missing}
+    parts = {layer: library.image(layer).with_name(f".{layer.file}.{layer.digest[7:19]}.part") for layer in missing}
     there = {layer: part.stat().st_size if part.exists() else 0 for layer, part in parts.items()}
-    needed = sum(max(0, layer.size - there[layer]) for layer in missing)
-    free = library.free()
-    if missing and needed + SPARE > free:
-        raise Failure(
-            f"{manifest.name}:{manifest.tag}: not enough disk: {needed} bytes are to be fetched,"
-            f" {free} bytes are free at {library.images}",
-            hint="delete other VMs or tags, or pull with --shrink",
-        )
+    for folder in library.folders:
+        here = [layer for layer in missing if library.image(layer).parent == folder]
+        needed, free = sum(max(0, layer.size - there[layer]) for layer in here), library.free(folder)
+        if here and needed + SPARE > free:
+            raise Failure(
+                f"{manifest.name}:{manifest.tag}: not enough disk: {needed} bytes are to be fetched,"
+                f" {free} bytes are free at {folder}",
+                hint="delete other VMs or tags, or pull with --shrink",
+            )
     meter = Meter(voice, sum(layer.size for layer in missing), "Downloading")
 
     def one(oci: Oci, layer: Layer) -> int:
@@ -62,7 +63,7 @@ def fetch(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 part.unlink(missing_ok=True)
-                message = f"{layer.file}: the disk is full; {size(layer.size)} were to be written to {library.images}"
+                message = f"{layer.file}: the disk is full; {size(layer.size)} were to be written to {part.parent}"
                 raise Failure(message, hint="make room and pull again") from error
             raise
         library.adopt(part, layer, fetched=True)

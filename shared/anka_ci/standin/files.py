@@ -5,6 +5,7 @@ Knows nothing of VMs.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -38,6 +39,22 @@ def abandoned(part: Path) -> bool:
     except (ProcessLookupError, ValueError, OverflowError):
         return True
     return False
+
+
+def move(part: Path, to: Path) -> None:
+    """Give a file, written and flushed, its name, which may be on another disk."""
+    try:
+        part.replace(to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = to.with_name(f".{to.name}.moved")
+        shutil.copyfile(part, near)
+        with near.open("rb+") as file:
+            os.fsync(file.fileno())
+        near.replace(to)
+        part.unlink()
+    flush(to.parent)
 
 
 def flush(folder: Path) -> None:

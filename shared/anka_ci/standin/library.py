@@ -18,10 +18,10 @@ from typing import Any
 from anka_ci import document
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.errors import AnkaCiError
-from anka_ci.standin.files import COPY, PUT, abandoned, discard, flush, put
+from anka_ci.standin.files import COPY, PUT, abandoned, discard, flush, move, put
 from anka_ci.standin.orphans import STALE, Orphans
 from anka_ci.standin.output import EXISTS, NOT_FOUND, Failure
-from anka_ci.standin.stored import Machine, Meta, Stored, encode, with_top
+from anka_ci.standin.stored import Machine, Meta, Stored, encode, fill
 from anka_ci.wire import values
 from anka_ci.wire.manifest import Layer
 
@@ -37,11 +37,12 @@ class Library:
         *,
         named_by_id: bool = False,
         unique_names: bool = True,
+        states: Path | None = None,
     ) -> None:
         """``named_by_id``: configurations are files named after the VM's id, as in 2.x; ``unique_names``: see
-        ``allow_nonunique_names`` of ``config``."""
+        ``allow_nonunique_names`` of ``config``; ``states``: where states are, beside the disks unless it is said."""
         self.vms = vms
-        self.images = images
+        self.images, self.states = images, states or images
         self.clock = clock or SystemClock()
         self._named_by_id, self._unique = named_by_id, unique_names
         self._orphans = Orphans(images, self.clock)
@@ -59,7 +60,8 @@ class Library:
 
     @contextlib.contextmanager
     def _alone(self, name: str, cancelled: Cancelled) -> Iterator[None]:
-        self.images.mkdir(parents=True, exist_ok=True)
+        for folder in self.folders:
+            folder.mkdir(parents=True, exist_ok=True)
         (self.vms / ".locks").mkdir(parents=True, exist_ok=True)
         with (self.vms / ".locks" / name).open("a") as lock:
             while True:
@@ -81,10 +83,15 @@ class Library:
             left.unlink(missing_ok=True)
         if due := self._orphans.due():
             self.collect(due)
-        for left in self.images.glob(".*"):
+        for left in (left for folder in self.folders for left in folder.glob(".*")):
             with contextlib.suppress(OSError):
                 if self.clock.now() - left.stat().st_mtime > STALE:
                     left.unlink()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where layers are."""
+        return (self.images,) if self.states == self.images else (self.images, self.states)
 
     def machines(self) -> list[Machine]:
         """Every VM, by name."""
@@ -117,7 +124,7 @@ class Library:
         return name
 
     def image(self, layer: Layer) -> Path:
-        return self.images / layer.file
+        return (self.states if layer.role == "state" else self.images) / layer.file
 
     def paths(self, meta: Meta) -> list[Path]:
         """The disk's layer files, base first."""
@@ -150,8 +157,7 @@ class Library:
     def adopt(self, part: Path, layer: Layer, *, fetched: bool = False) -> None:
         """Give a layer, written and flushed, its name; whoever names it as needed comes next."""
         self._orphans.mark((layer.file,), fetched=fetched)
-        part.replace(self.image(layer))
-        flush(self.images)
+        move(part, self.image(layer))
 
     def publish(
         self,
@@ -163,10 +169,10 @@ class Library:
     ) -> Machine:
         """Make a new VM visible; with ``tagged`` its state is that tag, from the first moment on."""
         staged = self.vms / f".new-{uuid.uuid4().hex}"
-        _fill(staged, config, meta, nvram, f"{machine_id}.yaml" if self._named_by_id else "config.yaml")
+        fill(staged, config, meta, nvram, f"{machine_id}.yaml" if self._named_by_id else "config.yaml")
         if tagged is not None:
             (staged / "tags").mkdir()
-            _fill(staged / "tags" / encode(tagged.tag), config, tagged, nvram)
+            fill(staged / "tags" / encode(tagged.tag), config, tagged, nvram)
             put(staged / "current", tagged.tag.encode() + b"\n")
         staged.rename(self.vms / machine_id)
         flush(self.vms)
@@ -180,7 +186,7 @@ class Library:
         if folder.exists() and Stored(folder).meta.tag != meta.tag:
             raise Failure(f"{meta.tag}: this disk does not tell it from the tag {Stored(folder).meta.tag}")
         staged = folder.parent / f".new-{uuid.uuid4().hex}"
-        _fill(staged, config, meta, nvram)
+        fill(staged, config, meta, nvram)
         freed: set[str] = set()
         if folder.exists():
             freed = Stored(folder).meta.files
@@ -233,7 +239,7 @@ class Library:
         except AnkaCiError as error:
             raise Failure(f"what is an orphan cannot be told: {error.message}", hint="delete the damaged VM") from error
         freed = 0
-        for left in self.images.iterdir():
+        for left in (left for folder in self.folders for left in folder.iterdir()):
             if left.is_file() and left.name not in used and (left.name.startswith(".") or left.suffix == ".ank"):
                 freed += left.stat().st_size
                 left.unlink()
@@ -261,14 +267,16 @@ class Library:
         except AnkaCiError:
             return
         for file in found - used:
-            (self.images / file).unlink(missing_ok=True)
+            for folder in self.folders:
+                (folder / file).unlink(missing_ok=True)
             (self.images / f".{file}.upload").unlink(missing_ok=True)
         self._orphans.clear(found)
 
-    def free(self) -> int:
-        """Free bytes of the layers' disk."""
-        self.images.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.images).free
+    def free(self, folder: Path | None = None) -> int:
+        """Free bytes of the disk of one of the folders where layers are, the first unless it is said."""
+        place = folder or self.images
+        place.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(place).free
 
 
 def pick(sought: str, rows: list[tuple[str, str, Any]]) -> Any:
@@ -284,11 +292,3 @@ def pick(sought: str, rows: list[tuple[str, str, Any]]) -> Any:
         if found:
             return found[0]
     return None
-
-
-def _fill(folder: Path, config: Mapping[str, Any], meta: Meta, nvram: bytes | None, name: str = "config.yaml") -> None:
-    folder.mkdir()
-    put(folder / name, document.dump(with_top(config, meta.top)).encode())
-    put(folder / "meta.json", meta.emit())
-    if nvram is not None:
-        put(folder / "nvram", nvram)

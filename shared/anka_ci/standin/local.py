@@ -71,7 +71,7 @@ def settings(desk: Desk) -> dict[str, str]:
     """Every setting: Anka's default, then what ``config`` has set, then the variable ``ANKA_<KEY>``, which wins."""
     places = {
         "img_lib_dir": str(desk.library.images),
-        "state_lib_dir": str(desk.library.images),
+        "state_lib_dir": str(desk.library.states),
         "vm_lib_dir": str(desk.library.vms),
         "vm_lock_dir": str(desk.library.vms / ".locks"),
     }

@@ -200,7 +200,7 @@ def _send(library: Library, place: Place, anka: Anka, manifest: Manifest, voice:
     def one(oci: Oci, layer: Layer) -> tuple[int, int]:
         file = library.image(layer)
         if not file.exists() or file.stat().st_size != layer.size:
-            raise Failure(f"{layer.file}: the layer is damaged or gone from {library.images}", hint="pull it again")
+            raise Failure(f"{layer.file}: the layer is damaged or gone from {file.parent}", hint="pull it again")
         ticket = library.images / f".{layer.file}.upload"
         there = oci.blob_size(place.repository, layer.digest) is not None
         if there or any(oci.mount(place.repository, layer.digest, other) for other in others.get(layer.file, ())):

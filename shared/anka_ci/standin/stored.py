@@ -231,3 +231,12 @@ def typed(node: document.Node) -> Any:
     digits = text.removeprefix("-")
     whole = digits.isascii() and digits.isdigit() and (digits == "0" or not digits.startswith("0"))
     return int(text) if whole else text
+
+
+def fill(folder: Path, config: Mapping[str, Any], meta: Meta, nvram: bytes | None, name: str = "config.yaml") -> None:
+    """Write a new folder for ``Stored``."""
+    folder.mkdir()
+    put(folder / name, document.dump(with_top(config, meta.top)).encode())
+    put(folder / "meta.json", meta.emit())
+    if nvram is not None:
+        put(folder / "nvram", nvram)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import shutil
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -140,6 +143,50 @@ def test_the_cache_is_left_alone_while_layers_are_fetched(env, ask, library, cap
     capsys.readouterr()
     assert [True] * 3 == seen
     assert not part.with_name("0123.ank").exists()  # nothing needs it
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder on another disk, where this machine has one."""
+    place = Path("/dev/shm") if Path("/dev/shm").is_dir() else tmp_path
+    folder = Path(tempfile.mkdtemp(prefix="anka-ci-states-", dir=place))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_states_have_a_folder_of_their_own_where_that_is_wished(ask, library, server, tmp_path, elsewhere):
+    ask("create", "vm")
+    folder = library / "vm_lib" / ask("show", "vm", "uuid")
+    state, content = "ab" * 16 + ".ank", b"what the memory held"
+    (library / "img_lib" / state).write_bytes(content)
+    meta = json.loads((folder / "meta.json").read_text())
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    meta |= {"states": [{"file": state, "digest": digest, "size": len(content)}], "status": "suspended"}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with (folder / "config.yaml").open("a") as config:
+        config.write(f"state_file: {state}\n")
+    ask("registry", "-r", server.registry_url, "push", "-t", "v1", "vm")
+    there = {
+        "ANKA_HOME": str(tmp_path / "there"),
+        "ANKA_STATE_LIB_DIR": str(elsewhere),
+        "ANKA_REGISTRY": server.registry_url,
+    }
+    assert str(elsewhere) == ask("config", "state_lib_dir", **there)
+    assert len(content) < ask("pull", "vm", "--check-download-size", **there)["bytes"]
+    ask("pull", "vm", **there)
+    assert [state] == [path.name for path in elsewhere.iterdir() if not path.name.startswith(".")]
+    assert (False, state) == (
+        (tmp_path / "there" / "img_lib" / state).exists(),
+        ask("describe", "vm", **there)["state_file"],
+    )
+    assert {} == ask("pull", "vm", "--check-download-size", **there)
+    ask("export", "-t", "v1", "--copy", "vm", str(tmp_path / "archive"), **there)
+    ask("delete", "--yes", "vm", **there)
+    assert [] == list(elsewhere.iterdir())
+    ask("import", str(tmp_path / "archive"), **there)
+    assert content == (elsewhere / state).read_bytes()
+    ask("delete", "--cache", **there)
+    assert content == (elsewhere / state).read_bytes()
 
 
 def test_2_x_deletes_only_the_label_of_a_tag(ask, guest, library):

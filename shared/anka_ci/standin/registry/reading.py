@@ -149,8 +149,11 @@ def check_download_size(desk: Desk, words: Words) -> Reply:
     machine = next((each for each in desk.library.machines() if each.id.lower() == template.id.lower()), None)
     if pulling.here(desk.library, machine, template, wanted):
         return Reply(body={}, message=f"{wanted.tag}: available locally")
-    files = {*wanted.images, *wanted.state_files}
-    paths = [desk.library.images / file for file in files]
+    library = desk.library
+    paths = {
+        *(library.images / file for file in wanted.images),
+        *(library.states / file for file in wanted.state_files),
+    }
     total = wanted.size or 0
     cached = min(total, sum(path.stat().st_size for path in paths if path.exists()))
     body = {"size": total, "cached": cached, "available": desk.library.free(), "bytes": total - cached}
