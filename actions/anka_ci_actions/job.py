@@ -79,7 +79,7 @@ def written(job: Job) -> str:
 def keeper(given: Inputs, means: Means) -> Keeper:
     """The working copy, or the branch of a repository on GitHub, that the options name."""
     if given.folder is not None:
-        return WorkingCopy(Path(given.folder))
+        return WorkingCopy(_root(Path(given.folder)))
     from anka_ci_actions import service
     from anka_ci_actions.hosted import Hosted
 
@@ -104,3 +104,11 @@ def _kept(env: Mapping[str, str]) -> dict[str, str]:
     root = document.read(file).only(settings.ROOT_KEYS, "the settings")
     found = root["github"].only(SETTINGS_KEYS, "github") if "github" in root else {}
     return {key: node.text(f"github: {key}") for key, node in found.items()}
+
+
+def _root(folder: Path) -> Path:
+    """The top of the working copy that a folder is in; the folder itself where there is no ``.git`` above."""
+    place = folder.absolute()
+    if not place.is_dir():
+        return folder
+    return next((each for each in (place, *place.parents) if (each / ".git").exists()), folder)

@@ -23,6 +23,7 @@ Faces = dict[str, str]
 """Rendered files: path below the checkout, with ``/``, to text."""
 
 
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 OURS = "anka-ci"
 """Before a template's name: ours, also where ``overrides`` has one of that name, which so can extend it."""
 
@@ -80,7 +81,7 @@ def environment(package: str, overrides: Path | None = None) -> jinja2.Environme
     )
     found.filters |= {
         "json": quote_json,
-        "yaml": quote_json,
+        "yaml": quote_yaml,
         "groovy": quote_groovy,
         "shell": quote_shell,
         "cell": cell,
@@ -89,8 +90,13 @@ def environment(package: str, overrides: Path | None = None) -> jinja2.Environme
 
 
 def quote_json(value: object) -> str:
-    """A JSON value; a JSON string is a YAML scalar too."""
+    """A JSON value."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def quote_yaml(value: object) -> str:
+    """A YAML value, on one line: JSON is YAML, but for the characters that YAML takes only when they are escaped."""
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", quote_json(value))
 
 
 def quote_groovy(value: object) -> str:

@@ -14,15 +14,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from anka_ci import cli
+from anka_ci import cli, document
+from anka_ci.adapter.system import Source
 from anka_ci.errors import UsageError
+from anka_ci.pipeline.model import Job as Wanted
+from anka_ci.pipeline.model import Parameter, Pipeline
+from anka_ci_actions import section, workflow
 from anka_ci_actions.workflow import Uses
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "tests" / "pipelines"
 GOLDEN = sorted(FILES.glob("*.workflow.yml"))
 NAMES = [file.name.removesuffix(".workflow.yml") for file in GOLDEN]
+TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: "${{" not in text)
 USES = "octo/anka-ci@0123456789abcdef0123456789abcdef01234567 # v1"
 
 
@@ -120,6 +127,25 @@ JOB = "job: {runner: mac}\n"
 )
 def test_what_github_cannot_do_is_said_with_what_to_do(text, said, rendered):
     assert said in rendered("p", f"version: 1\n{text}", code=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=TEXTS, help=TEXTS, default=TEXTS, choice=TEXTS, label=TEXTS)
+def test_any_text_of_the_file_is_text_in_the_workflow(name, help, default, choice, label):
+    place = document.Place(file="p.yml", line=1, column=1)
+    made = [
+        Parameter(name="a", help=help, default=default, place=place),
+        Parameter(name="b", default=choice, choices=(choice,), place=place),
+    ]
+    file = Pipeline(file="p.yml", name=name, parameters={each.name: each for each in made}, job=Wanted(runner=(label,)))
+    source, uses = Source(path="ci/p.yml", pipeline=file), Uses.read(USES, "here")
+    text = workflow.job(source, section.read(source), uses=uses, checkout=uses).text
+    text.encode()
+    found = yaml.safe_load(text)
+    inputs = found[True]["workflow_dispatch"]["inputs"]
+    assert (name, [label]) == (found["name"], found["jobs"]["run"]["runs-on"])
+    assert (help, default) == (inputs["a"].get("description", ""), inputs["a"]["default"])
+    assert (choice, [choice]) == (inputs["b"]["default"], inputs["b"]["options"])
 
 
 def test_a_file_whose_name_makes_no_workflow_has_to_name_one(rendered):

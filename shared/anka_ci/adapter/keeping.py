@@ -77,7 +77,8 @@ def plan(keeper: Keeper, aim: Aim) -> Result:
     if refused := _refused(judged, aim):
         return _failed(result, _refusal(refused, keeper), "failed")
     if todo:
-        error = DriftError(f"{len(todo)} of {len(judged)} jobs in {keeper.where} are not in step", hint="apply it")
+        said = f"{len(todo)} of {len(judged)} jobs in {keeper.where} are not in step"
+        error = DriftError(said, hint="`anka-ci job apply` with the same options brings them in step")
         return _failed(result, error, "planned")
     result.status = "unchanged"
     return result
