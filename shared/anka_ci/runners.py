@@ -69,8 +69,8 @@ class Runners(Protocol):
     def get(self, runner_id: str) -> Runner:
         """One runner; ``NotFoundError`` when it is gone."""
 
-    def list(self) -> Sequence[Runner]:
-        """The runners there are."""
+    def list(self, name: str | None = None) -> Sequence[Runner]:
+        """The runners there are, or those of a name. A long list that changes meanwhile may lack one that is there."""
 
     def remove(self, runner_id: str) -> None:
         """Remove a runner; ``NotFoundError`` when it is gone already, ``BusyError`` while it runs a job."""

@@ -76,6 +76,9 @@ def test_a_long_list_comes_in_pages(github, opened):
         github_runners.of(github).put(f"repos/{REPO}", f"mac-{number}")
     assert [f"mac-{number}" for number in range(230)] == [each.name for each in opened().list()]
     assert ["1", "2", "3"] == [each.query["page"] for each in github.seen]
+    assert (["mac-7"], []) == ([each.name for each in opened().list("mac-7")], opened().list("mac-x"))
+    github.faults.append(lambda request: request.query.pop("name", None) and None)  # an older server
+    assert ["mac-7"] == [each.name for each in opened().list("mac-7")]
 
 
 def test_one_that_runs_a_job_is_not_removed_and_any_other_refusal_is_no_busy_runner(github, opened):

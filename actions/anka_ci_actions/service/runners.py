@@ -100,9 +100,11 @@ class Runners:
         """One runner; ``NotFoundError`` when it is gone, as it is after its job."""
         return _runner(self._connection.get(self._operation, f"{self._path}/runners/{runner_id}"))
 
-    def list(self) -> Sequence[Runner]:
-        """Every runner of the scope, those that anka-ci did not make too."""
-        return [_runner(each) for each in self._connection.pages(self._operation, f"{self._path}/runners", "runners")]
+    def list(self, name: str | None = None) -> Sequence[Runner]:
+        """Every runner of the scope, those that anka-ci did not make too; or those of a name."""
+        # A server that does not know `name` yet lists all; it comes in pages, which move when a runner goes meanwhile.
+        rows = self._connection.pages(self._operation, f"{self._path}/runners", "runners", name=name)
+        return [each for each in map(_runner, rows) if name in (None, each.name)]
 
     def remove(self, runner_id: str) -> None:
         """Remove a runner; ``BusyError`` while it runs a job, ``NotFoundError`` when it is gone already."""

@@ -73,7 +73,7 @@ def register(anka: Anka, meant: Meant, named: hosting.Named, labels: Sequence[st
             raise
         try:
             door = meant.door(anka.afterwards(instances.PARTING))
-            for each in (each for each in door.list() if each.name == named.text):
+            for each in door.list(named.text):
                 door.remove(each.id)
         except AnkaCiError as error:
             lost.message += f"; {named.text} may be registered all the same ({error.message}): `sweep` removes it"
@@ -173,7 +173,7 @@ def _ask_to_end(anka: Anka, instance_id: str) -> None:
         pass
 
 
-def look(anka: Anka, meant: Meant) -> tuple[Sequence[Runner], str]:
-    """The runners of a scope, and the ``home`` of those that are ours and this controller's."""
+def look(anka: Anka, meant: Meant, name: str | None = None) -> tuple[Sequence[Runner], str]:
+    """The runners of a scope, or those of a name, and the ``home`` of those that are ours and this controller's."""
     door = meant.door(anka)
-    return door.list(), home(anka, door)
+    return door.list(name), home(anka, door)

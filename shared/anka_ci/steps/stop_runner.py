@@ -60,7 +60,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
             hint="name one of `start-runner`, or remove it in the CI system",
         )
     meant = runners.meant(inputs.scope, inputs.runners_token)
-    listed, home = runners.look(anka, meant)
+    listed, home = runners.look(anka, meant, inputs.runner)
 
     def chosen(named: hosting.Named | None) -> bool:
         if named is None or inputs.runner is not None:

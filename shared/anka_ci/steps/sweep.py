@@ -111,7 +111,10 @@ def _runners(
     names = {hosts[id_]: "of an instance that ends" for id_ in ending if id_ in hosts}
     orphans = hosting.orphans(found, listed, home, anka.clock.now(), inputs.owner)
     names |= {each.name: "whose instance is gone" for each in orphans.runners}
-    ending |= {each.id: _end(each, f"whose runner {hosts[each.id]} is gone") for each in orphans.instances}
+    for each in orphans.instances:
+        name = hosts[each.id]
+        if not runners.look(anka, meant, name)[0]:  # a list that moves while it is read may have lacked it
+            ending.setdefault(each.id, _end(each, f"whose runner {name} is gone"))
     others = selection.listed([each.name for each in orphans.elsewhere])
     notes = [f"{others}: left, of another controller or another URL of this one"] if orphans.elsewhere else []
     removing = [

@@ -197,8 +197,9 @@ def _page(key: str, rows: list[dict[str, object]], query: Mapping[str, str]) -> 
 
 
 def _list(double: Double, request: Request) -> Answer:
-    held = of(double).held.get(_scope(request), {})
-    return _page("runners", [each.emit() for each in held.values()], request.query)
+    held = of(double).held.get(_scope(request), {}).values()
+    name = request.query.get("name")
+    return _page("runners", [each.emit() for each in held if name in (None, each.name)], request.query)
 
 
 def _register(double: Double, request: Request) -> Answer:

@@ -118,6 +118,22 @@ def test_runners_and_instances_that_lost_their_other_side_go_and_nothing_else(ho
     assert "unchanged" == reconcile(world).status
 
 
+def test_a_runner_that_a_moving_list_lacks_keeps_its_instance(hosted):
+    world = hosted(virtual_nodes=8)
+    (_, id_), _ = both(world), both(world)
+    world.clock.advance(hosting.GRACE)
+    held = world.github.held[f"repos/{SCOPE}"]
+    hidden = {}
+
+    def move(request):
+        """While the pages are read, the first runner moves from the second page to the first."""
+        held.update(hidden) if "name" in request.query else hidden.update({1: held.pop(1)} if 1 in held else {})
+
+    world.double.faults.append(move)
+    assert ("unchanged", 1) == (reconcile(world).status, len(hidden))
+    assert id_ in world.left
+
+
 def test_the_runner_of_an_overdue_instance_goes_with_it_unless_it_runs_a_job(hosted):
     world = hosted(virtual_nodes=8)
     idle, busy = both(world, lease="10m"), both(world, lease="10m")
