@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
 from anka_ci.result import Said
 from anka_ci.rules import fleet, instances, mentions, selection
 from anka_ci.rules.fleet import Channel
@@ -68,8 +68,8 @@ class Seen:
 def see(anka: Anka, *, unseen: bool) -> Seen:
     """Look at nodes, instances and distributions.
 
-    ``UsageError`` where what they use cannot be seen (no controller, or one that does not report what nodes hold),
-    unless ``unseen`` says that it need not be.
+    Where that cannot be done (no controller, one that does not answer, does not permit it, or does not report what
+    nodes hold) it is an error, unless ``unseen`` says that it need not be: then it is a note.
     """
     hint = "or say if-unseen: ignore, and it is judged without them"
     if anka.context.controller_url is None:
@@ -77,12 +77,21 @@ def see(anka: Anka, *, unseen: bool) -> Seen:
             hint = f"set ANKA_CI_CONTROLLER_URL, {hint}"
             raise UsageError("without a controller nodes and instances that use a tag cannot be seen", hint=hint)
         return Seen(notes=("no controller is configured: tags on nodes and of instances were not looked at",))
-    nodes = anka.controller.nodes()
+    try:
+        return _seen(anka, unseen=unseen, hint=hint)
+    except (NotAuthorisedError, RefusedError, NotFoundError, UnreachableError) as error:
+        if not unseen:
+            raise
+        return Seen(notes=(f"tags on nodes and of instances were not looked at: {error.message}",))
+
+
+def _seen(anka: Anka, *, unseen: bool, hint: str) -> Seen:
+    nodes, notes = anka.controller.nodes(), []
     silent = [node.name for node in nodes if node.templates is None]
-    said = f"the controller does not report what {selection.listed(silent, FEW)} hold (before 1.20 none does)"
-    if silent and not unseen:
-        raise UsageError(said, hint=f"update it, {hint}")
-    notes = [said] if silent else []
+    if silent:
+        notes = [f"the controller does not report what {selection.listed(silent, FEW)} hold (before 1.20 none does)"]
+        if not unseen:
+            raise UsageError(notes[0], hint=f"update it, {hint}")
     there = [each for each in anka.controller.instances.all() if each.state != TERMINATED]
     try:
         found = anka.controller.distributions()

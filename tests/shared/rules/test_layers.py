@@ -95,7 +95,7 @@ def test_a_range_in_words(least, most, text):
 SETS = st.lists(st.sets(st.sampled_from("abcdefgh"), min_size=1, max_size=4), min_size=1, max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     stacks=st.lists(SETS, min_size=1, max_size=3),
     sizes=st.lists(st.integers(0, 1000), min_size=8, max_size=8),
@@ -113,7 +113,7 @@ def test_what_really_comes_free_lies_within_the_range(stacks, sizes, chosen):
     assert least <= sum(by_layer[layer] for layer in gone) <= most
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(0, 1000), min_size=1, max_size=8), cut=st.integers(0, 7))
 def test_it_is_a_point_for_a_chain(sizes, cut):
     by_layer = dict(zip("abcdefgh", sizes, strict=False))

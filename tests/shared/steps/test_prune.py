@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,12 +15,13 @@ import requests
 from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
 from anka_ci.desk import perform
-from anka_ci.errors import ConfirmationError, InterruptError, NotFoundError, UsageError
+from anka_ci.errors import ConfirmationError, InterruptError, NotFoundError, UnreachableError, UsageError
 from anka_ci.result import Said
 from anka_ci.rules.retention import policy
 from anka_ci.server.app import Server
 from anka_ci.server.state import State
 from anka_ci.settings import Context
+from anka_ci.wire.manifest import Manifest
 from anka_ci.wire.start import Start
 from stocked import DAY, SIZES, id_of, push, stock
 
@@ -36,19 +39,32 @@ PULLS = [(40, "nightly-1", "v0"), (3, "sonoma", "base")]
 NIGHTLY = {"templates": "nightly-*", "not-pulled-for": "30d"}
 
 
-@pytest.fixture
-def world(tmp_path):
-    """A stocked registry with two nodes that move no bytes; server, doors and clock."""
+@contextlib.contextmanager
+def stocked(folder):
     clock = ManualClock()
-    stock(tmp_path / "data", clock, PUSHES, PULLS)
-    with Server(tmp_path / "data", virtual_nodes=2, clock=clock) as server:
+    stock(folder / "data", clock, PUSHES, PULLS)
+    with Server(folder / "data", virtual_nodes=2, clock=clock) as server:
         told = []
 
         def doors(**more):
             context = Context(controller_url=server.controller_url, registry_urls=(server.registry_url,))
             return Anka(context, clock=clock, tell=told.append, **more)
 
-        yield SimpleNamespace(server=server, clock=clock, anka=doors(), doors=doors, told=told, folder=tmp_path)
+        yield SimpleNamespace(server=server, clock=clock, anka=doors(), doors=doors, told=told, folder=folder)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A stocked registry with two nodes that move no bytes; server, doors and clock."""
+    with stocked(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """The same for all tests that only have reports made."""
+    with stocked(tmp_path_factory.mktemp("still")) as made:
+        yield made
 
 
 def prune(world, inputs=NIGHTLY, anka=None, **more):
@@ -85,10 +101,10 @@ def test_a_report_says_what_goes_and_its_digest_removes_exactly_that(world):
     assert "digest" not in again.outputs
 
 
-def test_bytes_that_stay_because_they_are_shared_are_not_announced(world):
-    report = prune(world).outputs
+def test_bytes_that_stay_because_they_are_shared_are_not_announced(still):
+    report = prune(still).outputs
     assert (0, 0) == (report["frees-least"], report["frees-most"])  # nightly-3 has both layers
-    every = prune(world, {"templates": "nightly-*"}).outputs
+    every = prune(still, {"templates": "nightly-*"}).outputs
     nightly = SIZES["a"] + SIZES["b"] + SIZES["f"]
     assert (nightly, nightly) == (every["frees-least"], every["frees-most"])
     assert [(0, 0), (0, 0), (nightly, nightly)] == [
@@ -96,16 +112,16 @@ def test_bytes_that_stay_because_they_are_shared_are_not_announced(world):
     ]
 
 
-def test_a_suffix_goes_and_what_newer_tags_pin_comes_with_a_remedy(world):
-    suffix = prune(world, {"templates": "sonoma", "beyond-oldest-tags": "1"}).outputs
+def test_a_suffix_goes_and_what_newer_tags_pin_comes_with_a_remedy(still):
+    suffix = prune(still, {"templates": "sonoma", "beyond-oldest-tags": "1"}).outputs
     (row,) = suffix["removals"]
     assert ("tags", ["v1", "v2"], SIZES["d"] + SIZES["e"]) == (row["goes"], row["tags"], row["frees-most"])
-    (world.folder / "fleet.yml").write_text(
+    (still.folder / "fleet.yml").write_text(
         "version: 1\nchannels:\n  prod: {template: sonoma, tag: v2}\n  other: {template: sonoma, tag: v9}\n"
     )
     pinned = prune(
-        world,
-        {"templates": "sonoma", "tags": "v1\nv2", "fleet": str(world.folder / "fleet.yml"), "explain": "sonoma:v1"},
+        still,
+        {"templates": "sonoma", "tags": "v1\nv2", "fleet": str(still.folder / "fleet.yml"), "explain": "sonoma:v1"},
     )
     outputs = pinned.outputs
     assert ([], 0) == (outputs["removals"], outputs["frees-most"])
@@ -192,6 +208,12 @@ def pull(world):
     assert 200 == requests.get(url, timeout=10).status_code
 
 
+def add(world):
+    url = f"{world.server.registry_url}/v2/{id_of('nightly-2')}/manifests/"
+    manifest = Manifest.read(requests.get(url + "v0", timeout=10).content)
+    assert 201 == requests.put(url + "v1", data=replace(manifest, tag="v1").emit(), timeout=10).status_code
+
+
 def use(world):
     world.clock.advance(20)
     world.anka.controller.instances.start(Start(template_id=id_of("nightly-2"), tag="v0"))
@@ -202,6 +224,7 @@ def use(world):
     [
         (other, "nightly-2 is gone since the plan"),
         (pull, "nightly-2 was pulled since the plan"),
+        (add, "nightly-2 has changed since the plan: its tags are v0, v1"),
         (use, "nightly-2 is used since the plan: used by the instance"),
     ],
 )
@@ -228,22 +251,22 @@ def test_an_interrupted_one_keeps_the_rest_and_the_next_one_goes_on(world):
     assert ["nightly-2:v0"] == prune(world, apply="true", confirm=rest["digest"]).outputs["removed"]
 
 
-def test_two_templates_of_one_name_are_told_apart(world):
-    report = prune(world, {"templates": "twin"})
+def test_two_templates_of_one_name_are_told_apart(still):
+    report = prune(still, {"templates": "twin"})
     assert {id_of("twin"), id_of("twin#2")} == {row["id"] for row in report.outputs["removals"]}
-    one = prune(world, {"templates": id_of("twin#2")}, explain=f"{id_of('twin')}:v0")
+    one = prune(still, {"templates": id_of("twin#2")}, explain=f"{id_of('twin')}:v0")
     assert [id_of("twin#2")] == [row["id"] for row in one.outputs["removals"]]
     assert f"twin ({id_of('twin')}):v0 stays: no rule lets it go" == one.outputs["verdict"]
     with pytest.raises(UsageError, match="2 tags are 'twin:v0'"):
-        prune(world, explain="twin:v0")
+        prune(still, explain="twin:v0")
 
 
-def test_a_policy_file_and_inputs_go_together(world):
-    file = world.folder / "policy.yml"
+def test_a_policy_file_and_inputs_go_together(still):
+    file = still.folder / "policy.yml"
     file.write_text("version: 1\nkeep: [{tags: v0, younger-than: 85d}]\ndelete: [{templates: twin}]\n")
-    done = prune(world, policy=str(file), keep="twin:x*\nnightly-7").outputs
+    done = prune(still, policy=str(file), keep="twin:x*\nnightly-7").outputs
     assert ["nightly-1", "twin", "twin"] == [row["template"] for row in done["removals"]]
-    rules = [row["rule"] for row in prune(world, policy=str(file), explain="nightly-1:v0").outputs["explanation"]]
+    rules = [row["rule"] for row in prune(still, policy=str(file), explain="nightly-1:v0").outputs["explanation"]]
     assert ["keep rule 'keep 1'", "delete rule 'delete 1'", "delete rule 'inputs'"] == rules
 
 
@@ -264,9 +287,9 @@ def test_a_policy_file_and_inputs_go_together(world):
         ({"older-than": "1d", "pipelines": "no*where.yml"}, NotFoundError, "no pipeline file 'no\\*where.yml'"),
     ],
 )
-def test_wrong_inputs(world, inputs, error, said):
+def test_wrong_inputs(still, inputs, error, said):
     with pytest.raises(error, match=said):
-        prune(world, inputs)
+        prune(still, inputs)
 
 
 def test_without_a_controller_it_says_so_or_judges_without_it(world):
@@ -280,10 +303,10 @@ def test_without_a_controller_it_says_so_or_judges_without_it(world):
     assert 2 == len(done.outputs["removed"])
 
 
-def test_the_age_of_a_report_does_not_matter_while_nothing_changes(world):
-    digest = prune(world).outputs["digest"]
-    world.clock.advance(DAY)
-    assert digest == prune(world).outputs["digest"]
+def test_the_age_of_a_report_does_not_matter_while_nothing_changes(still):
+    digest = prune(still).outputs["digest"]
+    still.clock.advance(DAY / 2)  # not so long that a rule decides anew
+    assert digest == prune(still).outputs["digest"]
 
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "examples"
@@ -309,3 +332,12 @@ def test_the_examples_report_and_then_remove_what_was_read(here, server, anka):
     done = here(*words, "--set", f"confirm={outputs['digest']}")
     assert (0, True) == (done.returncode, "removed nightly-0:v0 nightly-1:v0" in done.stdout), done
     assert 6 == len(anka.registry.templates())
+
+
+def test_a_controller_that_does_not_answer_is_an_error_or_is_done_without(still):
+    url = "http://127.0.0.1:1"
+    anka = Anka(Context(registry_urls=(still.server.registry_url,), controller_url=url), clock=still.clock)
+    with pytest.raises(UnreachableError, match="connection refused"):
+        prune(still, anka=anka)
+    report = prune(still, anka=anka, if_unseen="ignore")
+    assert "tags on nodes and of instances were not looked at: the controller" in report.notes[0]

@@ -81,8 +81,8 @@ class Retention:
         self.unknown: dict[str, int] = {}
         """By rule that deletes, how many tags it could not judge, because the registry does not tell enough."""
         self.cases = [self._case(template) for template in templates]
-        self.unmatched = [rule for rule in policy.rules if not any(map(rule.names, templates))]
-        """The rules whose patterns match no template at all."""
+        self.unmatched = [rule for rule in policy.rules if not self._named(rule, templates)]
+        """The rules whose patterns match no tag at all."""
 
     def answers(self, template: Template, version: Version) -> Iterator[Answer]:
         """What every rule says of a tag, those that keep first."""
@@ -93,6 +93,14 @@ class Retention:
             said = rule.says(about, self._ranks[rule.name])
             word = "unknown" if said is None else "yes" if said else "no"
             yield Answer(rule=rule.title, says=word, why=rule.why(about, self._ranks[rule.name]))
+
+    def _named(self, rule: Rule, templates: Sequence[Template]) -> bool:
+        return any(
+            rule.tagged(version)
+            for template in templates
+            if rule.names(template)
+            for version in template.versions or ()
+        )
 
     def _facts(self, template: Template) -> Iterator[Facts]:
         return facts(template, self._now, pulls_told=self.pulls_told)
@@ -130,8 +138,3 @@ class Retention:
             if rule.matched(said):
                 return rule.title
         return ""
-
-
-def rule_titles(rules: Sequence[Rule]) -> str:
-    """Rules as text."""
-    return ", ".join(f"the {rule.title}" for rule in rules)

@@ -125,7 +125,7 @@ class Report:
         for name, count in self._retention.unknown.items():
             found.append(f"the delete rule {name!r} could not judge {count} tags, which the registry tells no time of")
         for rule in self._retention.unmatched:
-            found.append(f"the {rule.title} matches no template of the registry")
+            found.append(f"the {rule.title} matches no tag of the registry")
         empty = [self._title(each.template) for each in self._retention.cases if not each.tags]
         if empty:
             found.append(f"left alone, because they have no tag to judge: {selection.listed(empty)}")

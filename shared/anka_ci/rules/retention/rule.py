@@ -112,14 +112,14 @@ class Rule:
 
     def says(self, about: Facts, ranks: Mapping[str, int]) -> bool | None:
         """Whether it matches a tag; None when the registry does not tell enough."""
-        if not self.names(about.template) or not self.tagged(about):
+        if not self.names(about.template) or not self.tagged(about.version):
             return False
         answers = {self._holds(limit, about, ranks) for limit in self.limits}
         return False if False in answers else None if None in answers else True
 
-    def tagged(self, about: Facts) -> bool:
-        """Whether its patterns match the tag."""
-        return not self.tags or any(matches(pattern, about.version.tag) for pattern in self.tags)
+    def tagged(self, version: Version) -> bool:
+        """Whether its patterns match the tag of a version."""
+        return not self.tags or any(matches(pattern, version.tag) for pattern in self.tags)
 
     def matched(self, said: bool | None) -> bool:
         """What counts of an answer: what cannot be told is kept."""
@@ -129,7 +129,7 @@ class Rule:
         """The answer in words."""
         if not self.names(about.template):
             return "the template's name does not match"
-        if not self.tagged(about):
+        if not self.tagged(about.version):
             return "the tag does not match"
         told = [self._told(limit, about, ranks) for limit in self.limits]
         return "; ".join(told) or "the names match"
