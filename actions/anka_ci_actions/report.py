@@ -21,18 +21,23 @@ from anka_ci_actions.runner import Runner
 DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS = "result", "result-file", "outputs", "status"
 """Outputs beside those of the step: the result document, its file, the outputs by step id, and how it ended."""
 
+FEW = 4
+"""Warnings, and notices, that are annotations each; a runner takes ten of a level from a step."""
 
-def begin(redactor: Redactor, env: Mapping[str, str]) -> None:
+
+def begin(redactor: Redactor, env: Mapping[str, str]) -> Runner | None:
     """Before a command does anything: mask its secrets, now and as they come up, and obey nothing that it prints.
 
-    Only on a runner: elsewhere the masks would show the secrets.
+    Only on a runner: elsewhere the masks would show the secrets. The runner folds the log.
     """
-    if env.get("GITHUB_ACTIONS") == "true":
-        runner = Runner()
-        runner.mask(redactor.values)
-        commit_status.begin(env, redactor, _warner(runner))
-        runner.stop()
-        redactor.listener = runner.mask
+    if env.get("GITHUB_ACTIONS") != "true":
+        return None
+    runner = Runner()
+    runner.mask(redactor.values)
+    redactor.listener = runner.mask
+    commit_status.begin(env, redactor, _warner(runner))
+    runner.stop()
+    return runner
 
 
 def report(result: Result, redactor: Redactor, env: Mapping[str, str]) -> None:
@@ -109,6 +114,7 @@ def redacted(result: Result, redactor: Redactor) -> Result:
         seconds=result.seconds,
         steps=steps,
         error=clean(result.error),
+        said=[each for each in map(clean, result.said) if each is not None],
         summary=result.summary,
     )
 
@@ -140,7 +146,7 @@ def document_file(folder: Path, result: Result) -> Path:
 
 
 def _annotate(runner: Runner, result: Result, env: Mapping[str, str]) -> None:
-    """One annotation for each class of failure: the first of it, and how many more there are."""
+    """One annotation for each class of failure: the first of it, and how many more there are; few of what was said."""
     found: dict[str, list[Mapping[str, object]]] = {}
     for error in failures(result):
         found.setdefault(str(error["class"]), []).append(error)
@@ -150,6 +156,15 @@ def _annotate(runner: Runner, result: Result, env: Mapping[str, str]) -> None:
         words = [str(error[key]) for key in ("message", "hint") if error.get(key)]
         words += [f"{more} more of this kind; see the summary"] if more else []
         runner.tell("error", f"anka-ci {result.name}: {kind}{whose}", "\n".join(words), place(error, env))
+    for level in ("warning", "notice"):
+        said = [each for each in result.said if each["level"] == level]
+        for each in said[:FEW]:
+            step = f": {each['step']}" if each["step"] else ""
+            runner.tell(level, f"anka-ci {result.name}{step}", str(each["text"]))
+        if len(said) > FEW:
+            runner.tell(
+                level, f"anka-ci {result.name}", f"{len(said) - FEW} more {level}s; see the log and the summary"
+            )
 
 
 def failures(result: Result) -> list[Mapping[str, object]]:

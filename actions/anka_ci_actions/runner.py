@@ -11,36 +11,46 @@ from collections.abc import Iterable, Mapping
 
 
 class Runner:
-    """The workflow commands of one run of a command, as lines on stderr.
+    """The workflow commands of one run of a command.
 
     While the command runs, the runner obeys no line that it prints: a template's description may begin with ``::``.
-    What comes up as a secret meanwhile is masked at once.
+    What has to be obeyed meanwhile, such as the mask of a secret that comes up, is written in one piece with the lines
+    that let it be obeyed, so that no other thread's line gets between them.
     See https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands.
     """
 
     def __init__(self) -> None:
         self._stopped = ""
+        self._group = False
 
     def mask(self, values: Iterable[str]) -> None:
         """Have the runner mask these texts in every later line of the job."""
-        was_stopped = bool(self._stopped)
-        self.resume()
-        for value in values:
-            if "\n" not in value and "\r" not in value:  # its lines are among the values, one by one
-                self._say(f"::add-mask::{escape(value)}")
-        if was_stopped:
-            self.stop()
+        # A text of several lines is no line of a log; its lines are among the values, one by one.
+        self._say(*(f"::add-mask::{escape(value)}" for value in values if "\n" not in value and "\r" not in value))
+
+    def open(self, title: str) -> None:
+        """Begin a group of lines, which the log shows folded."""
+        self.close()
+        self._group = True
+        self._say(f"::group::{escape(title)}")
+
+    def close(self) -> None:
+        """End the group, if there is one."""
+        if self._group:
+            self._group = False
+            self._say("::endgroup::")
 
     def stop(self) -> None:
         """Have the runner take no line for a command."""
         self._stopped = secrets.token_hex(16)
-        self._say(f"::stop-commands::{self._stopped}")
+        self._write([f"::stop-commands::{self._stopped}"])
 
     def resume(self) -> None:
-        """Undo ``stop``."""
+        """Undo ``stop``, and end the group."""
         if self._stopped:
-            self._say(f"::{self._stopped}::")
+            self._write([f"::{self._stopped}::"])
             self._stopped = ""
+        self.close()
 
     def tell(self, level: str, title: str, message: str, place: Mapping[str, object] | None = None) -> None:
         """Annotate the run (``error``, ``warning`` or ``notice``), at a place of a file where there is one."""
@@ -48,8 +58,18 @@ class Runner:
         properties = ",".join(f"{key}={escape(str(value), property=True)}" for key, value in facts.items())
         self._say(f"::{level} {properties}::{escape(message)}")
 
-    def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    def _say(self, *lines: str) -> None:
+        """Lines to be obeyed, also while the others are not."""
+        before, after = [], []
+        if self._stopped and lines:
+            before = [f"::{self._stopped}::"]
+            self._stopped = secrets.token_hex(16)
+            after = [f"::stop-commands::{self._stopped}"]
+        self._write([*before, *lines, *after])
+
+    def _write(self, lines: Iterable[str]) -> None:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
 
 
 def escape(text: str, *, property: bool = False) -> str:

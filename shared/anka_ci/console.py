@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from anka_ci import holding, process, settings
 from anka_ci.auth import CONTROLLER, REGISTRY
@@ -25,6 +26,16 @@ PATIENCE = 3.8
 """Seconds that a running step gets after the first signal; then it is left where it stands."""
 
 
+class Groups(Protocol):
+    """How a CI system is told to fold lines of its log."""
+
+    def open(self, title: str) -> None:
+        """Begin a group; ends the one before."""
+
+    def close(self) -> None:
+        """End the group, if there is one."""
+
+
 class Console:
     """What a command is handed: ``env`` to read, ``out`` and ``err`` to print, ``interrupts`` to be told of signals."""
 
@@ -33,6 +44,9 @@ class Console:
         self.redactor = redactor or Redactor()
         self.reported = False
         """Whether the CI system was told of a result."""
+        self.groups: Groups | None = None
+        """Where the CI system can fold lines of its log: how."""
+        self._title = ""
         for name in settings.SECRET_VARIABLES:
             if env.get(name) and not env[name].startswith(("/", "~", ".")):  # a path may be told
                 self.redactor.add(Secret(env[name]))
@@ -44,8 +58,23 @@ class Console:
 
     def err(self, text: str) -> None:
         """Print a diagnostic on stderr."""
+        if self._title and self.groups is not None:  # a group that holds no line is none
+            title, self._title = self._title, ""
+            self.groups.open(self.redactor(title))
         sys.stderr.write(self.redactor(text))
         sys.stderr.flush()
+
+    def group(self, title: str) -> bool:
+        """Fold what is told from here on under a title; False where the CI system cannot."""
+        self.end_group()
+        self._title = title
+        return self.groups is not None
+
+    def end_group(self) -> None:
+        """Fold no more."""
+        self._title = ""
+        if self.groups is not None:
+            self.groups.close()
 
     @property
     def terminal(self) -> bool:

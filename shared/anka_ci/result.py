@@ -5,7 +5,7 @@ Every summary, table and outputs file is a view of the document. Nothing here pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,10 +36,14 @@ class NodeChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """A sentence for people, such as what a wait is waiting for. ``level`` is info, notice or warning."""
+    """A sentence for people, such as what a wait is waiting for.
+
+    ``level``: a warning or a notice is in the result too, and a CI system shows it beside the job; a ``fault`` is the
+    traceback of a failure of our own.
+    """
 
     text: str
-    level: Literal["info", "notice", "warning"] = "info"
+    level: Literal["info", "notice", "warning", "fault"] = "info"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,7 @@ class Result:
     seconds: float = 0.0
     steps: list[StepResult] = field(default_factory=list)
     error: Mapping[str, object] | None = None
+    said: Sequence[Mapping[str, object]] = ()  # warnings and notices: step (empty: the only one), level, text
     summary: bool = True  # whether a report writes a job summary; no part of the document
 
     def emit(self) -> dict[str, object]:
@@ -130,4 +135,6 @@ class Result:
         }
         if self.error is not None:
             found["error"] = dict(self.error)
+        if self.said:
+            found["said"] = [dict(each) for each in self.said]
         return found

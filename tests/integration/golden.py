@@ -20,7 +20,7 @@ MASKS = {
     r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b": "<id>",
     r"\b\d{8}T\d{6}Z\b": "<time>",
     r"\b\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)": "<time>",
-    r"\b(?:\d+ (?:min|h) )?\d+(?:\.\d+)? (?:s|min|h|ms)\b": "<time>",
+    r"\b(?:\d+ (?:min|h) )?\d+(?:\.\d+)?[ \xa0](?:s|min|h|ms)\b": "<time>",
     r"\b\d+(?:\.\d+)? (?:B|[KMGT]iB)(?![A-Za-z])": "<bytes>",
     r"\b(?:Linux|Darwin)\b": "<system>",
     r"127\.0\.0\.1:\d+": "127.0.0.1:<port>",

@@ -20,7 +20,7 @@ from anka_ci.cli import main as cli_main
 from anka_ci.clock import Cancelled, ManualClock
 from anka_ci.console import Console
 from anka_ci.progress import Progress
-from anka_ci.result import NodeChanged, Printed, Said, StepEnded, StepResult
+from anka_ci.result import NodeChanged, Printed, StepEnded, StepResult
 from anka_ci.result import Progress as Far
 
 SCHEMA = {
@@ -37,6 +37,16 @@ SCHEMA = {
         "seconds": {"type": "number", "minimum": 0},
         "steps": {"type": "array", "items": {"$ref": "#/$defs/step"}},
         "error": {"$ref": "#/$defs/error"},
+        "said": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["step", "level", "text"],
+                "properties": {"step": {"type": "string"}, "level": {"enum": ["notice", "warning"]}, "text": {}},
+            },
+        },
     },
     "$defs": {
         "status": {"enum": ["done", "unchanged", "skipped", "planned", "checked-when-run", "failed", "interrupted"]},
@@ -514,29 +524,3 @@ def test_on_a_terminal_one_line_is_written_over(monkeypatch):
     lines = [f"{clear}  v1: 50 %", f"{clear}  v1: 3.0 MiB of 4.0 MiB", f"{clear}  node-1: done\r\n"]
     lines += [f"{clear}  1 of 3 nodes", f"{clear}[1/2] x done in 61 s\r\n"]
     assert "".join(lines) == shown
-
-
-def test_off_a_terminal_progress_is_rare_and_a_node_tells_its_changes(capsys):
-    clock = ManualClock()
-    tell = Progress(Console({}), clock)
-    for percent in range(101):
-        tell(Far(subject="v1", done=percent / 100, total=1.0))
-        clock.advance(1)
-    for state in ("pulling", "pulling", "done", "done"):
-        tell(NodeChanged(node="node-1", state=state))
-    tell(NodeChanged(node="node-2", state="failed", reason="disk full"))
-    told = capsys.readouterr()
-    lines = ["  v1: 30 %", "  v1: 60 %", "  v1: 90 %"]
-    lines += ["  node-1: pulling", "  node-1: done", "  node-2: failed (disk full)"]
-    assert ("", lines) == (told.out, told.err.splitlines())
-
-
-def test_quiet_tells_warnings_and_the_end_of_a_script_that_failed(capsys):
-    tell = Progress(Console({}), ManualClock(), quiet=True)
-    tell(Said(text="all is well"))
-    tell(Said(text="look out", level="warning"))
-    tell(NodeChanged(node="node-1", state="done"))
-    tell(Printed(text="boom", stream="stderr"))
-    failed = StepResult(id="x", step="run", status="failed", seconds=2, error={"message": "it failed"})
-    tell(StepEnded(result=failed, number=1, total=1))
-    assert ["look out", "boom", "[1/1] x failed in 2.0 s: it failed"] == capsys.readouterr().err.splitlines()

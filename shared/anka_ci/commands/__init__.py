@@ -108,10 +108,13 @@ def reporter(words: Sequence[str]) -> str | None:
 
 
 def begin(name: str | None, console: Console) -> None:
-    """Tell the CI system that a command begins, before it does anything, where its report wants to know."""
+    """Tell the CI system that a command begins, before it does anything, where its report wants to know.
+
+    What its ``begin(redactor, env)`` returns folds the log (``console.Groups``), or is None.
+    """
     told = getattr(importlib.import_module(REPORTS[name]), "begin", None) if name else None
     if told is not None:
-        told(console.redactor, console.env)
+        console.groups = told(console.redactor, console.env)
 
 
 def tell(name: str, result: Result, console: Console) -> int:

@@ -72,14 +72,16 @@ def _result(name: str, go: Go, options: argparse.Namespace, console: Console, cl
         console.redactor.add(secret)
     # The time that is given here is the whole run's; the context's own is each step's.
     context = console.context(dataclasses.replace(shared, timeout=None), found.context)
-    cancelled = Cancelled()
+    cancelled, progress = Cancelled(), Progress(console, clock, quiet=options.quiet, verbose=options.verbose)
     anka = Anka(
         context,
         clock=clock,
         deadline=Deadline(clock, shared.timeout),
         cancelled=cancelled,
-        tell=Progress(console, clock, quiet=options.quiet),
+        tell=progress,
         runners_by=ci.runners(console),
     )
     with console.interrupts(cancelled):
-        return go(found, anka, prepared, connect=lambda own: console.context(own, found.context))
+        result = go(found, anka, prepared, connect=lambda own: console.context(own, found.context))
+    result.said = progress.said
+    return result

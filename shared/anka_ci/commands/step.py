@@ -88,23 +88,36 @@ class StepCommand:
         if found.places:  # what is wrong in a file is told with its place, before anything is asked
             inputs.bind(self.step.Inputs, mine, what=self.name, where=found.where)
         context = console.context(shared)
-        cancelled = Cancelled()
+        cancelled, progress = Cancelled(), Progress(console, clock, quiet=options.quiet, verbose=options.verbose)
         anka = Anka(
             context,
             clock=clock,
             deadline=Deadline(clock, context.timeout),
             cancelled=cancelled,
-            tell=Progress(console, clock, quiet=options.quiet),
+            tell=progress,
             runners_by=ci.runners(console),
         )
         code, failure = 0, None
+        console.group(f"anka-ci {self.name}")
         try:
             with console.interrupts(cancelled):
                 done = perform(self.name, mine, anka, confirm=shared.confirm, plan_only=options.plan)
         except AnkaCiError as error:
+            if options.report:  # an option is no way to say it there
+                error.hint = error.hint.replace(": --confirm ", " with the input confirm: ")
             code, failure, status = error.code, error.emit(), failed_as(error)
             done = StepResult(id=self.name, step=self.name, status=status, outputs=error.outputs, error=failure)
-        return Result(name=self.name, status=done.status, code=code, context=context.name, steps=[done], error=failure)
+        finally:
+            console.end_group()
+        return Result(
+            name=self.name,
+            status=done.status,
+            code=code,
+            context=context.name,
+            steps=[done],
+            error=failure,
+            said=progress.said,
+        )
 
     def _values(self, options: argparse.Namespace) -> dict[str, object]:
         """The inputs of the command line."""

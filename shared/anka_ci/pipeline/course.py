@@ -135,7 +135,7 @@ class Course:
             status = "interrupted" if isinstance(error, InterruptError) else "failed"
             return _result(step, status, error=error.emit(), outputs=error.outputs)
         except Exception as error:
-            self.anka.tell(Said(text=traceback.format_exc().rstrip(), level="warning"))
+            self.anka.tell(Said(text=traceback.format_exc().rstrip(), level="fault"))
             return _result(step, "failed", error=surprise(error, step.id))
 
     def _note(self, step: Step, done: StepResult) -> None:

@@ -96,6 +96,8 @@ class Watch:
     def look(self) -> Distribution:
         """One look, told as progress."""
         self.last = self._settle(self._anka.controller.distribution(self.request_id))
+        if not self._told and self.last.nodes:
+            self._tell_all(0)
         for node, share in self.last.nodes.items():
             name = self._names.get(node, node)
             state, progress = self._told.get(node, ("", 0.0))
@@ -104,7 +106,14 @@ class Watch:
             if share.progress != progress:
                 self._anka.tell(Progress(subject=self.last.tag, done=share.progress, total=1.0, node=name))
             self._told[node] = (share.state, share.progress)
+        self._tell_all(sum(share.ended for share in self.last.nodes.values()))
         return self.last
+
+    def _tell_all(self, ended: int) -> None:
+        """Tell how many of the nodes have ended, of how many."""
+        if self.last is not None and self.last.nodes:
+            total = len(self.last.nodes)
+            self._anka.tell(Progress(subject=self.last.tag, done=ended, total=total, unit="nodes"))
 
     def _look(self) -> watch.Seen[Distribution]:
         try:

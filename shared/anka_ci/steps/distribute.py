@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import RefusedError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.result import NodeChanged, Said
+from anka_ci.result import NodeChanged, Progress, Said
 from anka_ci.rules import distribution, following, selection
 from anka_ci.steps import Runs
 
@@ -134,9 +134,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
-    known = dict(plan.expects)
+    known: dict[str, Any] = dict(plan.expects)
+    if known["already"] or known["skipped"]:
+        chosen = {name for state in ("already", "skipped", "failed", "pending", "succeeded") for name in known[state]}
+        anka.tell(Progress(subject=known["tag"], done=0, total=len(chosen), unit="nodes"))
     for state in ("already", "skipped"):
-        for name in known[state]:  # type: ignore[attr-defined]
+        for name in known[state]:
             anka.tell(NodeChanged(node=name, state=state))
     if not plan.actions:
         return build(Outputs, known)
