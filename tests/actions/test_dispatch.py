@@ -8,13 +8,12 @@ import pytest
 
 from actions.github_double import workflows
 from actions.github_double.server import TOKEN, Answer, Double, Token
+from anka_ci import cli
 from anka_ci.adapter import builds
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline, ManualClock
-from anka_ci.commands import Parser, dispatch
 from anka_ci.console import Console
 from anka_ci.errors import (
-    AnkaCiError,
     FellShortError,
     InterruptError,
     NotAuthorisedError,
@@ -254,14 +253,26 @@ def test_a_token_that_may_only_read_is_told_what_it_takes(github, go):
         go()
 
 
-def test_the_command_prints_where_the_run_is_and_the_result(github, capsys):
-    code, out, err = call(capsys, github.env, "refresh.yml", "--set", "tag=v2", "--wait=false", "--json")
+def test_the_command_prints_where_the_run_is_and_the_result(github, capsys, monkeypatch):
+    code, out, err = call(capsys, monkeypatch, github.env, "refresh.yml", "--set", "tag=v2", "--wait=false", "--json")
     assert 0 == code, err
     document = json.loads(out)
     assert ("dispatch", "done") == (document["name"], document["status"])
     assert {"tag": "v2"} == repo(github).runs[0]["inputs"]
     assert document["steps"][0]["outputs"]["url"] in err
     assert TOKEN not in out + err
+
+
+def test_the_options_may_be_in_a_file(github, capsys, monkeypatch, tmp_path):
+    file = tmp_path / "inputs.yml"
+    file.write_text("set:\n  - tag=v2\nwait: false\n")
+    code, _, err = call(capsys, monkeypatch, github.env, "refresh.yml", "--inputs-file", str(file))
+    assert 0 == code, err
+    assert {"tag": "v2"} == repo(github).runs[0]["inputs"]
+    file.write_text("reff: main\n")
+    code, _, err = call(capsys, monkeypatch, github.env, "refresh.yml", "--inputs-file", str(file))
+    assert 2 == code
+    assert "unknown input 'reff'" in err
 
 
 @pytest.mark.parametrize(
@@ -272,20 +283,17 @@ def test_the_command_prints_where_the_run_is_and_the_result(github, capsys):
         ({}, ("refresh.yml", "--set", "x"), 2, "has no value"),
         ({}, ("refresh.yml", "--timeout", "soon"), 2, "is not a duration"),
         ({}, ("refresh.yml", "--repo", "octo/none"), 4, "answered 404"),
+        ({}, (), 2, "JOB"),
+        ({}, ("refresh.yml", "--rep", "octo/none"), 2, "did you mean '--repo'?"),
     ],
 )
-def test_bad_calls_of_the_command(github, capsys, env, words, code, said):
-    found, out, err = call(capsys, github.env | env, *words)
+def test_bad_calls_of_the_command(github, capsys, monkeypatch, env, words, code, said):
+    found, out, err = call(capsys, monkeypatch, github.env | env, *words)
     assert (code, "") == (found, out)
     assert said in err
 
 
-def call(capsys, env, *words):
-    parser = Parser(prog="anka-ci job dispatch")
-    console = Console(env)
-    try:
-        dispatch.add_arguments(parser)
-        code = dispatch.main(parser.read(["--ci", "github", *words]), console)
-    except AnkaCiError as error:
-        code = error.code
+def call(capsys, monkeypatch, env, *words):
+    monkeypatch.setattr("os.environ", env)
+    code = cli.main(["job", "dispatch", "--ci", "github", *words])
     return (code, *capsys.readouterr())

@@ -65,13 +65,12 @@ class Connection:
         self._write_pause = write_pause
         self._wrote: float | None = None
         self._requester: Requester | None = None
+        self._patience = 0.0
 
     def afterwards(self, seconds: float) -> Connection:
         """The same connection for what is left to do after an interruption: its own flag and limit, no pause first."""
         deadline = Deadline(self.clock, seconds)
-        found = Connection(self.access, clock=self.clock, deadline=deadline, cancelled=Cancelled(), tell=self.tell)
-        found._requester = self._requester
-        return found
+        return Connection(self.access, clock=self.clock, deadline=deadline, cancelled=Cancelled(), tell=self.tell)
 
     def get(self, operation: Operation, path: str, **query: object) -> Any:
         """What a read answers; raises as ``call`` does."""
@@ -159,7 +158,8 @@ class Connection:
             return Reply(status, lower, text, json=False)
 
     def _open(self) -> Requester:
-        if self._requester is None:
+        left = max(0.1, self.deadline.left(TIMEOUT) or 0)
+        if self._requester is None or left < 0.9 * self._patience:  # it keeps the time limit that it was made with
             from github import Auth
             from github.Requester import Requester
 
@@ -170,7 +170,7 @@ class Connection:
                 self._requester = Requester(
                     auth=Auth.Token(self.access.token.reveal()),
                     base_url=self.access.url,
-                    timeout=max(0.1, self.deadline.left(TIMEOUT) or 0),  # type: ignore[arg-type] # requests takes a part of one
+                    timeout=left,  # type: ignore[arg-type] # requests takes a part of one
                     user_agent=f"anka-ci/{__version__}",
                     per_page=100,
                     verify=True,
@@ -179,6 +179,7 @@ class Connection:
                     seconds_between_requests=None,
                     seconds_between_writes=None,
                 )
+            self._patience = left
         return self._requester
 
     def _elsewhere(self, reply: Reply, asked: str) -> tuple[str, dict[str, str]]:

@@ -18,14 +18,19 @@ from anka_ci.rules.watch import Seen, poll
 
 STEP = "dispatch"
 """The step's name in the result document."""
-LAST = 3.0
-"""Seconds for asking for the end of a build after an interruption; the whole command has five."""
+LAST, HURRY = 3.0, 0.7
+"""Seconds for asking for the end of a build after an interruption; the whole command has five, and when a look at a
+silent server was broken off, most of them are gone."""
 
 
 class EndedBadlyError(FellShortError):
     """The build itself came to an end that is not what was asked for."""
 
     fault = "yours"
+
+
+class BrokenOffError(InterruptError):
+    """An interruption while a server was asked, which may not have answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ def dispatch(
     except AnkaCiError as error:
         error.facts["url"] = build.url
         if isinstance(error, (InterruptError, FellShortError)) and not build.went:
-            error.hint = _cancel(builder, build, error, keep)
+            error.hint = _cancel(builder, build, HURRY if isinstance(error, BrokenOffError) else LAST, keep)
         else:
             error.hint = error.hint or f"the build may go on: {build.url}"
         return _result(builder, build, anka.clock.monotonic() - started, error)
@@ -87,7 +92,10 @@ def _follow(builder: Builder, build: Build, anka: Anka) -> Build:
     told = [build.state]
 
     def look() -> Seen[Build]:
-        found = builder.look(build)
+        try:
+            found = builder.look(build)
+        except InterruptError as error:
+            raise BrokenOffError(error.message) from error
         if found.state not in told:
             told.append(found.state)
             anka.tell(Said(text=f"{builder.job}: {found.state}"))
@@ -96,12 +104,12 @@ def _follow(builder: Builder, build: Build, anka: Anka) -> Build:
     return poll(look, anka, what=f"wait for {build.url}", first=2.0, slowest=15.0)
 
 
-def _cancel(builder: Builder, build: Build, why: AnkaCiError, keep: bool) -> str:
+def _cancel(builder: Builder, build: Build, seconds: float, keep: bool) -> str:
     """Cancel what was started; what is to be said of it."""
     if keep:
         return f"it goes on: {build.url}"
     try:
-        ended = not builder.cancel(build, LAST)
+        ended = not builder.cancel(build, seconds)
     except AnkaCiError as error:
         return f"and it could not be cancelled ({error.message}); it may go on: {build.url}"
     return "it had ended already" if ended else f"it was cancelled: {build.url}"

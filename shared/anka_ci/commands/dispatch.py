@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anka_ci import account, inputs
@@ -15,6 +14,7 @@ from anka_ci.adapter import builds
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.commands import add_input, add_output, finish, outcome
+from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
 from anka_ci.inputs import Duration, Field, arg
@@ -67,8 +67,13 @@ def main(options: argparse.Namespace, console: Console) -> int:
 def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Result:
     module = importlib.import_module(SYSTEMS[options.ci])
     _only(options)
-    own = inputs.bind(Inputs, _values(options, inputs.fields(Inputs)), what="job dispatch")
-    theirs = inputs.bind(module.Inputs, _values(options, _theirs(options.ci)), what="job dispatch")
+    known = (*_theirs(options.ci), *inputs.fields(Inputs))
+    line = {field.key: getattr(options, field.key) for field in known if getattr(options, field.key) is not None}
+    found = given(options, console, line, known)
+    mine = {field.key for field in inputs.fields(Inputs)}
+    parts = [{k: v for k, v in found.values.items() if (inputs.dashed(k) in mine) is own} for own in (True, False)]
+    own = inputs.bind(Inputs, parts[0], what="job dispatch", where=found.where)
+    theirs = inputs.bind(module.Inputs, parts[1], what="job dispatch", where=found.where)
     cancelled = Cancelled()
     tell = Progress(console, clock, quiet=options.quiet)
     deadline = Deadline(clock, own.timeout)
@@ -80,10 +85,6 @@ def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Resu
 
 def _theirs(ci: str) -> tuple[Field, ...]:
     return inputs.fields(importlib.import_module(SYSTEMS[ci]).Inputs)
-
-
-def _values(options: argparse.Namespace, fields: Iterable[Field]) -> dict[str, object]:
-    return {field.key: getattr(options, field.key) for field in fields}
 
 
 def _only(options: argparse.Namespace) -> None:
