@@ -175,6 +175,14 @@ def test_every_step_that_an_oci_registry_has_something_for(
     done = perform("push", {"template": "sonoma", "tag": "v1", "if-exists": "replace"}, there, confirm="yes")
     assert "replaced" == done.outputs["outcome"]
     assert "v1" == perform("show", {"template": "sonoma"}, there).outputs["tag"]
+    flat = perform("push", {"template": "sonoma", "tag": "flat", "shallow": "true"}, there).outputs
+    assert ("pushed", 0, True) == (flat["outcome"], flat["bytes-shared"], flat["bytes-sent"] > 4_000_000)
+    assert 1 == len(there.registry.template("sonoma").pick("flat").images)
+    change(run, "echo four > file")
+    again = {"template": "sonoma", "tag": "flat", "shallow": "true", "if-exists": "replace"}
+    assert "replaced" == perform("push", again, there, confirm="yes").outputs["outcome"]
+    local = perform("push", {"template": "sonoma", "tag": "mine", "local": "true"}, there).outputs
+    assert ("tagged", ["mine", "flat"]) == (local["outcome"], there.host.tags("sonoma")[:2])
 
 
 def bundle(home: Path) -> dict[str, str]:

@@ -46,3 +46,15 @@ def test_every_step_of_a_host_with_every_release(cli: Command, server: Server, r
     assert [("here", True)] == [(each["name"], each["default"]) for each in left]
     ask("revert", *sonoma, "--tag", "v2", "--confirm", "yes")
     assert ask("pull", *sonoma, "--tag", "v1")["version"] == 1
+    mine = ask("push", *sonoma, "--tag", "mine", "--local", "true")
+    assert ("tagged", None, 0) == (mine["outcome"], mine.get("version"), mine["bytes-sent"])
+    ask("run-in-vm", "--vm", "sonoma", "--script", "echo own > file")
+    old = release == "2"
+    flat = ask("push", *sonoma, "--tag", "flat", "--shallow", "true", code=3 if old else 0)
+    fetched = ask("pull", *sonoma, "--tag", "base", "--fetch-only", "true", code=3 if old else 0)
+    if not old:
+        assert ("pushed", 2, 0) == (flat["outcome"], flat["version"], flat["bytes-shared"])
+        assert ("base", "unchanged") == (
+            fetched["tag"],
+            ask("push", *sonoma, "--tag", "flat", "--shallow", "true")["outcome"],
+        )

@@ -58,10 +58,14 @@ def test_the_words_and_a_user(host: Opened, tmp_path: Path) -> None:
     door.download_size("sonoma", "v1", TEAM)
     door.pull("sonoma", "v1", registry_url=TEAM)
     door.push("sonoma", "v2", registry_url=TEAM)
+    door.pull("sonoma", "v1", registry_url=TEAM, fetch_only=True)
+    door.push("sonoma", "v3", registry_url=TEAM, shallow=True)
     assert [
         "pull --oci-version v2 --prefix team --check-download-size --tag v1 sonoma https://oci.example | me:secret | ",
         f"{REGISTRY} pull --tag v1 sonoma | me:secret | ",
         f"{REGISTRY} push --tag v2 sonoma | me:secret | ",
+        "pull --oci-version v2 --prefix team --fetch-only --tag v1 sonoma https://oci.example | me:secret | ",
+        "push --oci-version v2 --prefix team --tag v3 --shallow sonoma https://oci.example | me:secret | ",
     ] == asked(tmp_path)
 
 

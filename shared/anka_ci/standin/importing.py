@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import sys
 import tarfile
@@ -103,6 +104,7 @@ def _stage(library: Library, name: str, digest: str, content: IO[bytes], read: _
             rest = memoryview(block)
             while rest:
                 rest = rest[file.write(rest) or 0 :]
+        os.fsync(file.fileno())
     if f"sha256:{hashed.hexdigest()}" != digest:
         raise Failure(f"{name}: is damaged: blob {digest[7:19]} holds something else")
 
@@ -179,7 +181,10 @@ def _adopt(library: Library, read: _Read, layers: tuple[Layer, ...]) -> None:
         part = read.large.get(layer.digest)
         if part is None:
             part = library.images / f".import-{uuid.uuid4().hex}"
-            part.write_bytes(read.small[layer.digest])
+            with part.open("xb") as file:
+                file.write(read.small[layer.digest])
+                file.flush()
+                os.fsync(file.fileno())
         if part.stat().st_size != layer.size:
             part.unlink()
             raise Failure(f"{layer.file}: is not of the size that the archive says")
