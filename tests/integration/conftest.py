@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anka_ci.clock import SystemClock
+from integration.grooves import groovy, jars  # noqa: F401 # fixtures of several files
 
 if TYPE_CHECKING:
     from integration.acting import Machine

@@ -28,7 +28,8 @@ class CredentialNotFoundException extends Exception {
 class Steps {
     static final NAMES = ['sh', 'echo', 'error', 'isUnix', 'pwd', 'fileExists', 'readFile', 'writeFile', 'dir',
                           'deleteDir', 'withEnv', 'withCredentials', 'libraryResource', 'unstable', 'string', 'file',
-                          'certificate', 'usernamePassword', 'usernameColonPassword'] as Set
+                          'certificate', 'usernamePassword', 'usernameColonPassword', 'node', 'timeout', 'lock',
+                          'checkout'] as Set
     static File resources
     File workspace
     Map environment
@@ -39,6 +40,7 @@ class Steps {
     List<String> here = []
     StringBuilder log = new StringBuilder()
     List ran = []
+    List called = []
 
     int sh(Map step) {
         assert step.returnStatus && step.keySet() == ['script', 'returnStatus', 'encoding', 'label'] as Set
@@ -74,6 +76,14 @@ class Steps {
     void error(Object message) { throw new AbortException(message.toString()) }
 
     boolean isUnix() { return unix }
+
+    Object node(String label, Closure body) { called << [node: label]; return body() }
+
+    Object timeout(Map step, Closure body) { called << [timeout: step.time, unit: step.unit]; return body() }
+
+    Object lock(Map step, Closure body) { called << [lock: step.resource]; return body() }
+
+    void checkout(Map step) { called << [checkout: step] }
 
     String pwd(Map step = [:]) { return step.tmp ? workspace.path + '@tmp' : workspace.path }
 
@@ -288,6 +298,7 @@ if (request.cps) {
 } else {
     loader.parseClass('package com.cloudbees.groovy.cps\n@interface NonCPS {}')
 }
+loader.parseClass('@interface Library { String value() }')
 Harness.runner = runner
 Steps.resources = new File(request.resources)
 configuration.scriptBaseClass = loader.parseClass("""
@@ -313,13 +324,17 @@ List answers = request.cases.collect { each ->
     binding.setVariable('currentBuild', steps.build)
     Map answer = [name: each.name]
     try {
-        answer.returned = runner.evaluate(shell.parse(each.text))
+        Script script = shell.parse(each.text)
+        if (each.only_parse) {
+            return answer
+        }
+        answer.returned = runner.evaluate(script)
         answer.kind = answer.returned.getClass().simpleName
     } catch (Throwable thrown) {
         answer.thrown = thrown.class.simpleName
         answer.message = thrown.message
     }
-    return answer + [log: steps.log.toString(), ran: steps.ran, result: steps.build.result]
+    return answer + [log: steps.log.toString(), ran: steps.ran, result: steps.build.result, called: steps.called]
 }
 Map said = [version: GroovySystem.version, variables: variables.sort(), answers: answers]
 new File(args[1]).setText(JsonOutput.toJson(said + (request.cps ? [looked: runner.looked] : [:])), 'UTF-8')

@@ -1,7 +1,7 @@
 """Jenkins jobs of pipeline files: the golden ones, what Jenkins cannot do, and the canonical form.
 
 ``tests/pipelines/NAME.xml`` and ``NAME.Jenkinsfile`` are what ``anka-ci job render --ci jenkins`` prints for
-``NAME.yml``, which is there or among the examples. After a change that is meant: ``ANKA_CI_GOLDEN=write``.
+``NAME.yml`` beside them. After a change that is meant: ``ANKA_CI_GOLDEN=write``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from anka_ci_jenkins import config
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "tests" / "pipelines"
 GOLDEN = sorted(file.name for ending in ("xml", "Jenkinsfile") for file in FILES.glob(f"*.{ending}"))
+EXAMPLES = [file for file in sorted((ROOT / "shared" / "examples").glob("*.yml")) if "\nsteps:" in file.read_text()]
 Render = Callable[..., str]
 
 
@@ -56,10 +57,16 @@ def test_a_golden_job(file: str, rendered: Render) -> None:
 
 
 def test_there_is_a_golden_job_of_every_kind() -> None:
-    names = {"everything", "least", "jenkins-inline", "jenkins-scm", "jenkins-multibranch", "refresh-template"}
-    assert {f"{name}.xml" for name in names} | {f"jenkins-{kind}.Jenkinsfile" for kind in ("scm", "multibranch")} <= {
-        *GOLDEN
-    }
+    names = {f"jenkins-{kind}" for kind in ("everything", "least", "inline", "scm", "multibranch")}
+    files = {f"jenkins-{kind}.Jenkinsfile" for kind in ("everything", "inline", "scm", "multibranch")}
+    assert {f"{name}.xml" for name in names} | files == {*GOLDEN}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_every_example_can_be_a_job(file: Path, rendered: Render) -> None:
+    job = ET.fromstring(rendered(file.stem).split("---\n")[-1])
+    script = job.findtext("definition/script") or ""
+    assert f"ankaPipeline(file: 'ci/{file.name}'" in script
 
 
 def test_what_the_jenkinsfile_declares_is_not_in_the_job(rendered: Render) -> None:
