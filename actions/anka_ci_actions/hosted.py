@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Outcome
-from anka_ci.errors import NotFoundError
+from anka_ci.errors import NotFoundError, RefusedError
 from anka_ci_actions import mark
 from anka_ci_actions.section import FOLDER
 from anka_ci_actions.service import Repository
@@ -61,7 +61,9 @@ class Hosted:
         """Write them as one commit on the commit that was read; it is there as a whole or not at all."""
         try:
             told = self._write(changes)
-        except ChangedMeanwhileError as error:
+        except RefusedError as error:
+            if error.facts.get("status") == 409:  # GitHub is in the middle of another write, perhaps of these files
+                error = ChangedMeanwhileError(error.message, hint=error.hint, **error.facts)
             return [Outcome(name=change.name, error=error) for change in changes]
         return [Outcome(name=change.name, outputs=told) for change in changes]
 

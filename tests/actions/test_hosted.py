@@ -155,6 +155,16 @@ def test_somebody_else_who_pushes_meanwhile_is_not_overwritten(github, job):
     assert "on: push # theirs\n" == repo(github).text(A)
 
 
+def test_a_conflict_is_read_and_judged_again(github, job):
+    github.fail(409, on="PATCH", message="Git Repository is busy")
+    assert 0 == job("apply", "ci/a.yml")[0]
+    assert repo(github).text(A) is not None
+    github.fail(409, on="PATCH", times=9, message="Git Repository is busy")
+    code, said, _ = job("apply", "ci/b.yml")
+    assert 3 == code
+    assert "Git Repository is busy" in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
