@@ -6,6 +6,7 @@ ARGS='-k test_act'``, and read the diff.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -64,4 +65,5 @@ def check(name: str, text: str, hidden: Mapping[str, str] | None = None) -> None
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
     assert file.exists(), f"no {file.name}: write it with ANKA_CI_GOLDEN=write, and read it"
-    assert file.read_text() == text
+    differs = list(difflib.unified_diff(file.read_text().splitlines(), text.splitlines(), "golden", "now", lineterm=""))
+    assert not differs, "\n".join(differs)
