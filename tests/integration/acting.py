@@ -29,8 +29,10 @@ LABELS = ("self-hosted", "macOS", "anka", "ubuntu-latest")
 SERVED = ("--sample", "--sample-size", "3MiB", "--nodes", "3", "--group", "ios=node-1,node-2", "--run-guests")
 """Options of ``serve`` with which the examples work."""
 LEVELS = ("error", "warning", "notice")
-NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
-"""An index that nobody serves: whoever wants to install something fails."""
+NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"} | {
+    "HTTPS_PROXY": "http://127.0.0.1:9"
+}
+"""An index and a proxy that nobody serves: whoever wants to install something, or to leave this machine, fails."""
 
 
 @dataclass
@@ -231,6 +233,8 @@ def machine(folder: Path) -> Machine:
             subprocess.run(
                 ["git", "-c", "user.name=ios", "-c", "user.email=ios@ios.example", *words], cwd=place, check=True
             )
+    remote = ["git", "remote", "add", "origin", "https://github.com/mobile/app.git"]
+    subprocess.run(remote, cwd=found.repository, check=True)
     return found
 
 
