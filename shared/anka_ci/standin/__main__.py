@@ -91,6 +91,7 @@ def _desk(voice: Voice, place: Path, environment: Mapping[str, str], cancelled: 
             named_by_id=voice.generation == 2,
             unique_names=unique not in ("1", 1),
             states=states,
+            locks=Path(locks) if (locks := environment.get("ANKA_VM_LOCK_DIR")) else None,
         ),
         remotes=Remotes(Path(registries or place / "registries.json")),
         config=config,

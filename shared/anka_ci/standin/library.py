@@ -38,11 +38,13 @@ class Library:
         named_by_id: bool = False,
         unique_names: bool = True,
         states: Path | None = None,
+        locks: Path | None = None,
     ) -> None:
         """``named_by_id``: configurations are files named after the VM's id, as in 2.x; ``unique_names``: see
         ``allow_nonunique_names`` of ``config``; ``states``: where states are, beside the disks unless it is said."""
         self.vms = vms
         self.images, self.states = images, states or images
+        self.locks = locks or vms / ".locks"
         self.clock = clock or SystemClock()
         self._named_by_id, self._unique = named_by_id, unique_names
         self._orphans = Orphans(images, self.clock)
@@ -60,10 +62,9 @@ class Library:
 
     @contextlib.contextmanager
     def _alone(self, name: str, cancelled: Cancelled) -> Iterator[None]:
-        for folder in self.folders:
+        for folder in (*self.folders, self.vms, self.locks):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.vms / ".locks").mkdir(parents=True, exist_ok=True)
-        with (self.vms / ".locks" / name).open("a") as lock:
+        with (self.locks / name).open("a") as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """The commands that tell about the stand-in itself: version, license, config.
 
-Asks no network and knows no VM. Keys of ``config`` and their defaults are those of Anka's command-line reference; only
-those about the library, pulls, names, tables and the CA mean anything here.
+Asks no network and knows no VM. Keys of ``config`` and their defaults are those of Anka's command-line reference, but
+for the places of its own programs; only those about the library, pulls, names, tables and the CA mean anything here.
 """
 
 from __future__ import annotations
@@ -17,24 +17,48 @@ from anka_ci.standin.words import exactly, options, parse
 PRODUCT = "Anka Build Stand-in"
 DEFAULTS: Mapping[str, str] = {
     "allow_nonunique_names": "0",
+    "block_nocache": "0",
+    "bridge_name": "",
     "ca_bundle": "",
     "chunk_size": "0",
+    "create_suspend": "0",
     "default_disk": "137438953472",
+    "default_format": "1",
     "default_nvcpu": "2",
     "default_passwd": "admin",
     "default_ram": "4294967296",
     "default_user": "anka",
     "delete_logs": "1",
+    "end_address": "",
+    "exit_delay": "10",
+    "implicit_mount": "0",
+    "io_threads": "0",
+    "log_file": "anka.log",
+    "max_vms_allowed": "255",
+    "network_failure_action": "1",
+    "nice": "0",
     "operations_timeout": "300",
     "portfwd_base": "10000",
+    "process_type": "Interactive",
+    "propagate_license": "0",
+    "propagate_name": "0",
     "pull_checkout": "1",
     "pull_failback": "0",
     "pull_resume": "0",
     "puller_threads": "4",
+    "qncpu": "0",
+    "quantum": "0",
+    "qvcpu": "0",
     "recv_buffer_size": "0",
     "registry_remotes_file_path": "",
     "send_buffer_size": "0",
+    "shared_nat": "0",
+    "start_address": "",
+    "subnet_mask": "",
     "table_fmt": "grid",
+    "tesslang": "eng",
+    "time_sync": "1",
+    "trim_disk": "1",
 }
 """Settings that are not about places, and what they are when nobody has set them."""
 OPTIONS = {"config": options("-l --list", "-r --reset"), "license": options("-f --force=", "-k --key=")}
@@ -73,7 +97,7 @@ def settings(desk: Desk) -> dict[str, str]:
         "img_lib_dir": str(desk.library.images),
         "state_lib_dir": str(desk.library.states),
         "vm_lib_dir": str(desk.library.vms),
-        "vm_lock_dir": str(desk.library.vms / ".locks"),
+        "vm_lock_dir": str(desk.library.locks),
     }
     kept = {key: str(value) for key, value in desk.config.read().items()}
     found = {**DEFAULTS, "registry_remotes_file_path": str(desk.home / "registries.json"), **kept}

@@ -189,6 +189,11 @@ def test_states_have_a_folder_of_their_own_where_that_is_wished(ask, library, se
     assert content == (elsewhere / state).read_bytes()
 
 
+def test_locks_are_where_that_is_wished(ask, tmp_path):
+    ask("create", "vm", ANKA_VM_LOCK_DIR=str(tmp_path / "locks"))
+    assert ["library"] == [path.name for path in (tmp_path / "locks").iterdir()]
+
+
 def test_2_x_deletes_only_the_label_of_a_tag(ask, guest, library):
     """3.0.1 and later also remove the layers that nothing else needs."""
     for generation, left in (("2", 1), ("3", 0)):
