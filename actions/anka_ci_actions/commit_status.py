@@ -6,10 +6,8 @@ said to GitHub is only told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from anka_ci import account, adapter
 from anka_ci.clock import Cancelled, Clock, Deadline, SystemClock
@@ -17,6 +15,7 @@ from anka_ci.errors import AnkaCiError, UsageError
 from anka_ci.inputs import arg
 from anka_ci.result import Result
 from anka_ci.secret import Redactor
+from anka_ci_actions import event
 
 NAME, TOKEN = "ANKA_CI_COMMIT_STATUS", "ANKA_CI_STATUS_TOKEN"
 PATIENCE, LAST = 10.0, 0.7
@@ -102,9 +101,8 @@ def commit(env: Mapping[str, str]) -> str:
     Source: https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#pull_request.
     """
     try:
-        event = json.loads(Path(env.get("GITHUB_EVENT_PATH", "")).read_text(encoding="utf-8"))
-        sha = event["pull_request"]["head"]["sha"]
-    except (OSError, ValueError, KeyError, TypeError):
+        sha = event.read(env)["pull_request"]["head"]["sha"]
+    except (KeyError, TypeError):
         sha = env.get("GITHUB_SHA", "")
     if not sha:
         raise UsageError("it is not known which commit this run is about", hint="a runner tells it by GITHUB_SHA")

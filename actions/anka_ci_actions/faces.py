@@ -13,7 +13,7 @@ from anka_ci.inputs import Field, arg
 from anka_ci.pipeline.setting import FileInputs
 from anka_ci.render import Faces, render
 from anka_ci_actions import commit_status
-from anka_ci_actions.report import DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS
+from anka_ci_actions.report import COMMANDS, DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS
 
 COMMAND = "command"
 """The input of the root action that is no input of the command itself: it names the command."""
@@ -39,7 +39,7 @@ class RootInputs(FileInputs):
     command: str = arg(
         "What to do with the file: run it, plan (only tell what it would do and lose), or check (ask no server).",
         default="run",
-        choices=("run", "plan", "check"),
+        choices=COMMANDS,
     )
 
 

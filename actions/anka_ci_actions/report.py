@@ -12,15 +12,17 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from anka_ci.errors import RefusedError
+from anka_ci.errors import RefusedError, UsageError
 from anka_ci.result import Result, StepResult
 from anka_ci.secret import Redactor
-from anka_ci_actions import commit_status, summary
+from anka_ci_actions import commit_status, event, summary
 from anka_ci_actions.runner import Runner
 
 DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS = "result", "result-file", "outputs", "status"
 """Outputs beside those of the step: the result document, its file, the outputs by step id, and how it ended."""
 
+COMMAND, COMMANDS = "ANKA_CI_COMMAND", ("run", "plan", "check")
+"""The variable by which the root action names a command, and what it may name."""
 FEW = 4
 """Warnings, and notices, that are annotations each; a runner takes ten of a level from a step."""
 
@@ -35,9 +37,16 @@ def begin(redactor: Redactor, env: Mapping[str, str]) -> Runner | None:
     runner = Runner()
     runner.mask(redactor.values)
     redactor.listener = runner.mask
+    if (command := env.get(COMMAND, COMMANDS[0])) not in COMMANDS:
+        raise UsageError(f"the input command is one of {', '.join(COMMANDS)}, not {command!r}")
     commit_status.begin(env, redactor, _warner(runner))
     runner.stop()
     return runner
+
+
+def explain(error: Mapping[str, object], env: Mapping[str, str]) -> str:
+    """What a run can add to the hint of a failure; empty when nothing."""
+    return event.explain(error, env) if env.get("GITHUB_ACTIONS") == "true" else ""
 
 
 def report(result: Result, redactor: Redactor, env: Mapping[str, str]) -> None:

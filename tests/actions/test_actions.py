@@ -186,7 +186,7 @@ def test_no_other_command_is_let_in_and_what_never_began_is_annotated_too(uses):
         done = uses(".", {"command": command})
         assert 2 == done.code, done.log
         assert 1 == len(done.errors)
-        assert "usage" in done.errors[0]
+        assert f"usage::the input command is one of run, plan, check, not {command!r}" in done.errors[0]
         assert "failed" == json.loads(Path(done.outputs["result-file"]).read_text())["status"]
 
 

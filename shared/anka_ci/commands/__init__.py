@@ -19,7 +19,7 @@ from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
 from anka_ci.inputs import Field
-from anka_ci.result import Result, Status
+from anka_ci.result import Result, Status, StepResult
 
 REPORTS = {"actions": "anka_ci_actions.report", "jenkins": "anka_ci_jenkins.report"}
 """What ``--report`` may name, and the module whose ``report(result, redactor, env)`` is called with the result."""
@@ -117,6 +117,17 @@ def begin(name: str | None, console: Console) -> None:
         console.groups = told(console.redactor, console.env)
 
 
+def explain(result: Result, name: str, console: Console) -> None:
+    """Add to the hint of a failure what the CI system knows about it (``explain(error, env)`` of its report)."""
+    asked = getattr(importlib.import_module(REPORTS[name]), "explain", None)
+    holders: list[Result | StepResult] = [result, *result.steps]
+    for holder in holders:
+        more = asked(holder.error, console.env) if asked is not None and holder.error is not None else ""
+        if more and holder.error is not None:
+            hint = f"{holder.error['hint']}; {more}" if holder.error.get("hint") else more
+            holder.error = {**holder.error, "hint": hint}
+
+
 def tell(name: str, result: Result, console: Console) -> int:
     """Report a result to the CI system; the exit code. When that fails, the failure of the command itself comes first.
 
@@ -162,6 +173,8 @@ def failed_as(error: AnkaCiError) -> Status:
 
 def finish(result: Result, text: str, options: argparse.Namespace, console: Console) -> int:
     """Print a result (``text`` for people, or the document), report it, and tell its failure; the exit code."""
+    if options.report and result.error is not None:
+        explain(result, options.report, console)
     if options.json:
         document = console.redactor.tree(result.emit())
         console.out(json.dumps(document, indent=2, ensure_ascii=False) + "\n")

@@ -126,5 +126,6 @@ def _secrets(pipeline: Pipeline, env: Mapping[str, str]) -> dict[str, Secret]:
         raise UsageError(
             f"{pipeline.file}: no secret {', '.join(missing)} in the environment",
             hint="each secret of the file is read from the environment variable of its name",
+            secrets=missing,
         )
     return {name: Secret(env[name]) for name in pipeline.secrets}
