@@ -22,6 +22,9 @@ DEFAULT_GROUP = 1
 """The group of a repository's runners, which has no groups of its own. Documented by the description's example only."""
 LOG = "anka-ci-runner.log"
 """What the agent prints, in its own folder in the guest."""
+ENDED = "anka-ci-runner.ended"
+"""What tells there that it has ended."""
+NO_AGENT = "there is no run.sh: this folder holds no agent of GitHub Actions"
 
 
 def open(
@@ -136,16 +139,24 @@ class Runners:
 
 
 def _start(secret: Secret) -> Secret:
-    """Shell text that starts the agent in the background.
+    """Shell text that starts the agent in the background, and looks for three seconds whether it stays: an agent that
+    GitHub does not take any more, say, ends at once, and what it said is then told.
 
     The configuration is no argument, which other users of the guest could read: the agent takes each of its arguments
-    from a variable too, and forgets it. Source: https://github.com/actions/runner, ``CommandSettings.cs``.
+    from a variable too, and forgets it. Source: https://github.com/actions/runner, ``CommandSettings.cs``; that it says
+    "Listening for Jobs" only ends the look sooner.
     """
-    text = "there is no run.sh: this folder holds no agent of GitHub Actions"
     return Secret(
-        f"[ -f ./run.sh ] || {{ echo {shlex.quote(text)} >&2; exit 1; }}\n"
-        f"ACTIONS_RUNNER_INPUT_JITCONFIG={shlex.quote(secret.reveal())} "
-        f"nohup ./run.sh >{LOG} 2>&1 </dev/null &"
+        f"[ -f ./run.sh ] || {{ echo {shlex.quote(NO_AGENT)} >&2; exit 1; }}\n"
+        f"rm -f {LOG} {ENDED}\n"
+        f"(ACTIONS_RUNNER_INPUT_JITCONFIG={shlex.quote(secret.reveal())} nohup ./run.sh >{LOG} 2>&1 </dev/null || :\n"
+        f"touch {ENDED}) >/dev/null 2>&1 </dev/null &\n"
+        "looks=0\n"
+        f"until [ $looks -ge 15 ] || grep -q 'Listening for Jobs' {LOG} 2>/dev/null; do\n"
+        f"  [ ! -f {ENDED} ] || {{ echo 'the agent ended at once, and said:' >&2; tail -n 20 {LOG} >&2; exit 1; }}\n"
+        "  sleep 0.2\n"
+        "  looks=$((looks + 1))\n"
+        "done"
     )
 
 

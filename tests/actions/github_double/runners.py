@@ -26,6 +26,7 @@ kept = json.loads(base64.b64decode(os.environ["ACTIONS_RUNNER_INPUT_JITCONFIG"])
 told = json.loads(base64.b64decode(kept[".runner"]))
 with socket.create_connection((told["host"], told["port"])) as line:
     line.sendall(told["secret"].encode() + b"\\n")
+    print("Listening for Jobs", flush=True)
     while line.recv(100):
         pass
 print("gone")

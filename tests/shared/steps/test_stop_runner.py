@@ -120,6 +120,10 @@ def test_the_whole_way_with_a_real_guest_and_an_agent_in_it(hosted):
     with pytest.raises(FellShortError, match=r"startup script exit code 1.*ended, the runner was removed") as caught:
         world.start(doors)
     assert "there is no folder actions-runner in the guest" in caught.value.hint
+    old = "mkdir -p actions-runner; echo 'echo too old; exit 7' >actions-runner/run.sh; chmod +x actions-runner/*"
+    with pytest.raises(FellShortError, match="startup script exit code 1") as caught:
+        world.start(doors, script=old)
+    assert "the agent ended at once, and said:\n  | too old" in caught.value.hint
     started = world.start(doors, script=agents.setup())
     name = started.outputs["runner"]
     held = world.github.named(name)
