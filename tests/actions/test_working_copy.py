@@ -84,6 +84,22 @@ def test_a_changed_pipeline_file_changes_its_workflow_only(copy, job):
     assert ('runs-on: ["linux"]' in (copy / A).read_text(), before) == (True, (copy / B).read_text())
 
 
+def test_a_workflow_that_gets_another_name_leaves_none_behind(copy, job):
+    job("apply", "ci/a.yml", "ci/b.yml")
+    (copy / "ci" / "a.yml").write_text(f"{TEXT}github: {{workflow: c.yml}}\n")
+    assert 0 == job("apply", "ci/a.yml")[0]
+    assert ["b.yml", "c.yml"] == sorted(path.name for path in (copy / ".github" / "workflows").iterdir())
+
+
+def test_a_pipeline_file_that_was_moved_takes_its_workflow_along_when_asked(copy, job):
+    job("apply", "ci/a.yml")
+    (copy / "ci" / "a.yml").rename(copy / "a.yml")
+    code, said = job("apply", "a.yml")
+    assert 8 == code
+    assert f"{A} is not ours: it is made from ci/a.yml\n  if that file was moved, --take-ours hands the job on" in said
+    assert (0, 0) == (job("apply", "a.yml", "--take-ours")[0], job("plan", "a.yml")[0])
+
+
 def test_a_deleted_workflow_is_made_again(copy, job):
     job("apply", "ci/a.yml")
     (copy / A).unlink()
@@ -164,6 +180,7 @@ def test_the_default_file_and_where_one_stands_do_not_matter(copy, job, monkeypa
         (["--folder", "nowhere"], "nowhere is no folder"),
         (["--repo", "o/r"], "folder and repo do not go together"),
         (["--pull-request"], "folder and pull-request do not go together"),
+        (["--jenkins-url", "http://ci.example"], "--jenkins-url belongs to --ci jenkins"),
         (["--tke-ours"], "unknown argument '--tke-ours'\n  did you mean '--take-ours'?"),
         (["--inputs-file", "inputs.yml"], "unknown input 'fodler'"),
     ],
