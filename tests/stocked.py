@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
+from anka_ci.result import Event
+from anka_ci.server.app import Server
 from anka_ci.server.state import State
+from anka_ci.settings import Context
 from anka_ci.wire.manifest import Layer, Manifest, oci_tag
 
 DAY = 86400.0
@@ -57,6 +64,23 @@ def stock(
         at.advance(now - ago * DAY - at.now())
         state.pulled(id_of(name), oci_tag(tag))
     state.close()
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, pushes: Sequence[tuple[float, str, str, str]], pulls: Sequence[tuple[float, str, str]] = ()
+) -> Iterator[SimpleNamespace]:
+    """A server of such a registry, with two nodes that move no bytes, and doors to it; all on one clock."""
+    clock = ManualClock()
+    stock(folder / "data", clock, pushes, pulls)
+    with Server(folder / "data", virtual_nodes=2, clock=clock) as server:
+        told: list[Event] = []
+
+        def doors(**more: Any) -> Anka:
+            context = Context(controller_url=server.controller_url, registry_urls=(server.registry_url,))
+            return Anka(context, clock=clock, tell=told.append, **more)
+
+        yield SimpleNamespace(server=server, clock=clock, anka=doors(), doors=doors, told=told, folder=folder)
 
 
 def held(state: State) -> int:

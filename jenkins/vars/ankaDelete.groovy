@@ -4,6 +4,9 @@
 def call(Map args = [:]) {
     return ankaCi.step('delete', [
         template: ['template', 'text'],
+        fleet: ['fleet', 'text'],
+        pipelines: ['pipelines', 'text'],
+        bytes: ['bytes', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],
         registryUrl: ['registry-url', 'text'],

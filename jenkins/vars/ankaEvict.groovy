@@ -7,6 +7,7 @@ def call(Map args = [:]) {
         all: ['all', 'value'],
         group: ['group', 'text'],
         nodes: ['nodes', 'text'],
+        fleet: ['fleet', 'text'],
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],
         registryUrl: ['registry-url', 'text'],

@@ -80,9 +80,17 @@ class Layers:
 
     def freed(self, going: Mapping[int, int], beside: Mapping[int, int] | None = None) -> Range:
         """What comes free when the versions of ``going`` go (see ``uses``), where those of ``beside`` are gone."""
-        gone = beside or {}
-        free = {part for part, count in going.items() if count + gone.get(part, 0) == self._uses[part]}
-        low, high = self._range(free)
+        return self._told_as(self._free(going, beside or {}))
+
+    def kept(self, going: Mapping[int, int]) -> Range:
+        """What stays of the layers of versions that go, because others have them too."""
+        return self._told_as(set(going) - self._free(going, {}))
+
+    def _free(self, going: Mapping[int, int], gone: Mapping[int, int]) -> set[int]:
+        return {part for part, count in going.items() if count + gone.get(part, 0) == self._uses[part]}
+
+    def _told_as(self, parts: set[int]) -> Range:
+        low, high = self._range(parts)
         return Range(least=low, most=None if high == inf else int(high))
 
     def _told(self, template: Template) -> Iterator[Sum]:

@@ -1,4 +1,4 @@
-"""Mentions: which templates and tags pipeline files name, as far as their text tells before they run.
+"""Mentions: which templates and tags pipeline files and workflows name, as far as their text tells before they run.
 
 A value from a parameter is its default, or any of its choices. Nothing is checked or evaluated here: that is what the
 desk does with a pipeline file.
@@ -20,7 +20,8 @@ KEYS = ("template", "onto")
 """Inputs of steps that name a template of the registry."""
 REMOVING = ("delete", "delete-local", "evict", "prune", "revert")
 """Steps that need nothing of what they name: they take it away."""
-_PARAMETER = re.compile(r"\$\{\{\s*params\.([A-Za-z][A-Za-z0-9_-]*)\s*\}\}")
+_PARAMETER = re.compile(r"\$\{\{\s*(?:params|inputs)\.([A-Za-z][A-Za-z0-9_-]*)\s*\}\}")
+_ACTION = re.compile(r"/actions/([a-z-]+)(?:@|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Mentioned:
 def read(patterns: Sequence[str]) -> Mentioned:
     """What the files say that paths or patterns (``ci/*.yml``) name.
 
-    ``NotFoundError`` for a pattern that matches no file, ``UsageError`` for a file that is no pipeline file.
+    ``NotFoundError`` for a pattern that matches no file, ``UsageError`` for a file without steps.
     """
     files: dict[str, None] = {}
     for pattern in patterns:
@@ -61,15 +62,20 @@ def read(patterns: Sequence[str]) -> Mentioned:
 
 
 def of_file(root: Node, mentions: list[Mention], unknown: list[Place]) -> None:
-    """Add what one file says."""
+    """Add what one file says, a pipeline file or a workflow of GitHub Actions."""
     found = root.mapping("a pipeline file")
-    if "steps" not in found:
+    if "jobs" in found:
+        jobs = [each.mapping("a job") for each in found["jobs"].mapping("jobs").values()]
+        stepses = [job["steps"] for job in jobs if "steps" in job]
+        parameters = _inputs(found)
+    elif "steps" in found:
+        stepses = [found["steps"]]
+        parameters = found["parameters"].mapping("parameters") if "parameters" in found else {}
+    else:
         raise root.place.wrong("this is no pipeline file: it has no steps")
-    parameters = found["parameters"].mapping("parameters") if "parameters" in found else {}
-    for step in found["steps"].items("steps"):
+    for step in (step for steps in stepses for step in steps.items("steps")):
         keys = step.mapping("a step")
-        use = keys["use"].plain() if "use" in keys else None
-        if use is None or use in REMOVING or "with" not in keys:
+        if _removing(keys) or "with" not in keys:
             continue
         inputs = keys["with"].mapping("with")
         for key in KEYS:
@@ -79,6 +85,22 @@ def of_file(root: Node, mentions: list[Mention], unknown: list[Place]) -> None:
             if not templates:
                 unknown.append(inputs[key].place)
             mentions += [each for template in templates for each in _tags(template, inputs, parameters, inputs[key])]
+
+
+def _inputs(workflow: Mapping[str, Node]) -> Mapping[str, Node]:
+    """What a person who starts a workflow may choose."""
+    node: Node | None = workflow.get("on")
+    for key in ("workflow_dispatch", "inputs"):
+        node = node.value.get(key) if node is not None and isinstance(node.value, dict) else None
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def _removing(keys: Mapping[str, Node]) -> bool:
+    """Whether a step is none of ours, or one that takes away what it names."""
+    if "use" in keys:
+        return keys["use"].plain() in REMOVING
+    action = _ACTION.search(str(keys["uses"].plain())) if "uses" in keys else None
+    return action is None or action.group(1) in REMOVING
 
 
 def _tags(template: str, inputs: Mapping[str, Node], parameters: Mapping[str, Node], at: Node) -> Iterator[Mention]:
@@ -106,8 +128,8 @@ def _values(node: Node, parameters: Mapping[str, Node]) -> Iterator[str]:
         return
     if not isinstance(parameter.value, dict):  # the short form: its default
         found = [parameter]
-    elif "choices" in parameter.value:
-        choices = parameter.value["choices"]
+    elif "choices" in parameter.value or "options" in parameter.value:
+        choices = parameter.value.get("choices") or parameter.value["options"]
         found = choices.value if isinstance(choices.value, list) else [choices]
     else:
         found = [parameter.value["default"]] if "default" in parameter.value else []

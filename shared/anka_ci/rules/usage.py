@@ -85,6 +85,11 @@ def see(anka: Anka, *, unseen: bool) -> Seen:
         return Seen(notes=(f"tags on nodes and of instances were not looked at: {error.message}",))
 
 
+def there(anka: Anka) -> list[Instance]:
+    """The instances that have not ended for good."""
+    return [each for each in anka.controller.instances.all() if each.state != TERMINATED]
+
+
 def _seen(anka: Anka, *, unseen: bool, hint: str) -> Seen:
     nodes, notes = anka.controller.nodes(), []
     silent = [node.name for node in nodes if node.templates is None]
@@ -92,7 +97,7 @@ def _seen(anka: Anka, *, unseen: bool, hint: str) -> Seen:
         notes = [f"the controller does not report what {selection.listed(silent, FEW)} hold (before 1.20 none does)"]
         if not unseen:
             raise UsageError(notes[0], hint=f"update it, {hint}")
-    there = [each for each in anka.controller.instances.all() if each.state != TERMINATED]
+    running = there(anka)
     try:
         found = anka.controller.distributions()
     except (NotFoundError, RefusedError) as error:  # an old release tells only of one that is asked for by its id
@@ -100,7 +105,7 @@ def _seen(anka: Anka, *, unseen: bool, hint: str) -> Seen:
         notes.append(f"distributions that are under way were not looked at: {error.message}")
     since = anka.clock.now() - STUCK
     moving = [each for each in found if not each.ended and (each.requested or since) >= since]
-    return Seen(nodes=nodes, instances=there, distributions=moving, notes=tuple(notes))
+    return Seen(nodes=nodes, instances=running, distributions=moving, notes=tuple(notes))
 
 
 @dataclass(kw_only=True)

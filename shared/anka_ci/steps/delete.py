@@ -1,6 +1,9 @@
 """Delete a template with all its tags from the registry.
 
 Nodes keep what they have pulled. Needs the digest of the plan as confirmation.
+
+The plan tells who uses the template (nodes, instances, distributions under way, and the channels and files that are
+given to look into) and which bytes come free. Who uses it is part of the plan's digest.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 from anka_ci.errors import ConfirmationError
 from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
+from anka_ci.rules import blast
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ EXAMPLE: Mapping[str, str] = {"template": "sonoma"}
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     template: str = arg("Template name or id.")
+    fleet: str | None = blast.fleet_input()
+    pipelines: tuple[str, ...] | None = blast.pipelines_input()
+    bytes: str = blast.bytes_input()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +45,14 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     versions = template.versions or ()
     loses = [Loss(text=f"the template {template.name} ({template.id}), {show_size(template.size or 0)}")]
     loses += [Loss(text=f"{template.name}:{each.tag} (version {each.number})") for each in versions]
+    radius = blast.of_versions(
+        anka, template, versions, channels=inputs.fleet, pipelines=inputs.pipelines, bytes=inputs.bytes
+    )
     removed = [each.tag for each in versions]
-    action = Action(verb="delete", text=f"delete {template.name}", with_={"id": template.id, "tags": removed})
+    with_ = {"id": template.id, "tags": removed, "used": list(radius.uses)}
+    action = Action(verb="delete", text=f"delete {template.name}", with_=with_)
     expects = {"id": template.id, "removed": removed}
-    return Plan(step="delete", actions=(action,), loses=tuple(loses), bytes=0, expects=expects)
+    return Plan(step="delete", actions=(action,), loses=tuple(loses), expects=expects, notes=radius.notes)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

@@ -3,6 +3,9 @@
 Goes to exactly one of all nodes (`all: true`), the nodes of a `group`, or the `nodes` that are named. What they hold of
 it is lost there, so it needs the plan's digest as confirmation. Waits until the nodes no longer report the template. A
 node whose controller does not report templates (before 1.20) is asked and listed as unverified.
+
+The plan tells which instances of it run on those nodes, and which channels of a `fleet` file name it; both are part of
+the digest.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Loss, Plan
-from anka_ci.rules import distribution, selection, watch
+from anka_ci.rules import blast, distribution, selection, watch
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ class Inputs:
     all_: bool = arg("Remove it from every node.", default=False)
     group: str | None = arg("Remove it from the nodes of this node group, by name or id.", default=None)
     nodes: tuple[str, ...] | None = arg("Remove it from these nodes, by name or id, one per line.", default=None)
+
+    fleet: str | None = blast.fleet_input()
 
     def __post_init__(self) -> None:
         selection.only_one(all_=self.all_, group=self.group, nodes=self.nodes)
@@ -78,9 +83,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     text = (
         f"remove {name} from {where}" if where else f"remove {name} from no node: those that hold it are out of reach"
     )
-    with_ = {"name": name, "nodes": {node.id: node.name for node in targets}}
+    ids = {node.id: node.name for node in targets}
+    radius = blast.of_nodes(anka, template_id, name, ids, channels=inputs.fleet)
+    with_ = {"name": name, "nodes": ids, "used": list(radius.uses)}
     actions = [Action(verb="evict", text=text, with_=with_, writes=bool(targets))] if targets or unable else []
     notes = tuple(f"{node} keeps it, so the step will fall short: {why}" for node, why in unable.items())
+    notes += radius.notes if targets else ()
     return Plan(step="evict", actions=tuple(actions), loses=tuple(loses), expects=expects, notes=notes)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RUNS = Runs.ANYWHERE
 READS = False
-EXAMPLE: Mapping[str, str] = {"templates": "sonoma", "beyond-oldest-tags": "1", "keep": "sonoma:release-*"}
+EXAMPLE: Mapping[str, str] = {"templates": "sonoma", "beyond-oldest-tags": "1", "keep": "sonoma:base"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 Anka keeps versions as a stack: reverting one removes the newer ones too, and reverting version 0 removes the whole
 template. Nodes keep what they have pulled. Needs `tag`, `version` or `latest: true`, and a confirmation.
+
+The plan tells who uses what goes (nodes, instances, distributions under way, and the channels and files that are given
+to look into) and which bytes come free. Who uses it is part of the plan's digest.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING
 from anka_ci.errors import ConfirmationError
 from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
+from anka_ci.rules import blast
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ class Inputs:
     tag: str | None = arg("The oldest tag to remove.", default=None)
     version: int | None = arg("The oldest version to remove, by its number.", default=None)
     latest: bool = arg("Remove the newest version, whatever its tag.", default=False)
+    fleet: str | None = blast.fleet_input()
+    pipelines: tuple[str, ...] | None = blast.pipelines_input()
+    bytes: str = blast.bytes_input()
 
     def __post_init__(self) -> None:
         if self.latest == (self.tag is not None or self.version is not None):
@@ -57,13 +64,15 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     ]
     if whole:
         loses.append(Loss(text=f"the template {template.name} ({template.id}) itself, because version 0 goes"))
+    radius = blast.of_versions(
+        anka, template, gone, channels=inputs.fleet, pipelines=inputs.pipelines, bytes=inputs.bytes
+    )
     removed = [each.tag for each in gone]
     remaining = [each.tag for each in template.versions or () if each not in gone]
-    action = Action(
-        verb="revert", text=f"revert {name}", with_={"id": template.id, "number": version.number, "tags": removed}
-    )
+    with_ = {"id": template.id, "number": version.number, "tags": removed, "used": list(radius.uses)}
+    action = Action(verb="revert", text=f"revert {name}", with_=with_)
     expects = {"id": template.id, "removed": removed, "remaining": remaining}
-    return Plan(step="revert", actions=(action,), loses=tuple(loses), bytes=0, expects=expects)
+    return Plan(step="revert", actions=(action,), loses=tuple(loses), expects=expects, notes=radius.notes)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
@@ -18,12 +16,11 @@ from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, InterruptError, NotFoundError, UnreachableError, UsageError
 from anka_ci.result import Said
 from anka_ci.rules.retention import policy
-from anka_ci.server.app import Server
 from anka_ci.server.state import State
 from anka_ci.settings import Context
 from anka_ci.wire.manifest import Manifest
 from anka_ci.wire.start import Start
-from stocked import DAY, SIZES, id_of, push, stock
+from stocked import DAY, SIZES, id_of, push, serving
 
 PUSHES = [
     (90, "nightly-1", "v0", "a"),
@@ -39,31 +36,17 @@ PULLS = [(40, "nightly-1", "v0"), (3, "sonoma", "base")]
 NIGHTLY = {"templates": "nightly-*", "not-pulled-for": "30d"}
 
 
-@contextlib.contextmanager
-def stocked(folder):
-    clock = ManualClock()
-    stock(folder / "data", clock, PUSHES, PULLS)
-    with Server(folder / "data", virtual_nodes=2, clock=clock) as server:
-        told = []
-
-        def doors(**more):
-            context = Context(controller_url=server.controller_url, registry_urls=(server.registry_url,))
-            return Anka(context, clock=clock, tell=told.append, **more)
-
-        yield SimpleNamespace(server=server, clock=clock, anka=doors(), doors=doors, told=told, folder=folder)
-
-
 @pytest.fixture
 def world(tmp_path):
     """A stocked registry with two nodes that move no bytes; server, doors and clock."""
-    with stocked(tmp_path) as made:
+    with serving(tmp_path, PUSHES, PULLS) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
     """The same for all tests that only have reports made."""
-    with stocked(tmp_path_factory.mktemp("still")) as made:
+    with serving(tmp_path_factory.mktemp("still"), PUSHES, PULLS) as made:
         yield made
 
 
