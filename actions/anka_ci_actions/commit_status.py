@@ -83,7 +83,7 @@ def _say(
 
     state, text = said
     try:
-        found = access(env, variables=(TOKEN, *TOKEN_VARIABLES))
+        found = access(env, env.get("GITHUB_API_URL"), variables=(TOKEN, *TOKEN_VARIABLES))
         redactor.add(found.token)
         line = Connection(found, clock=clock, deadline=deadline, cancelled=Cancelled(), tell=lambda event: None)
         Repository(line, slug(env)).set_status(commit(env), name, state, redactor(text) or state, address(env))

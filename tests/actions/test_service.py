@@ -72,7 +72,7 @@ def test_the_files_of_a_folder_cost_one_read_each_and_are_read_once(github, ther
     assert [] == [call for call in github.calls() if "blobs" in call]
 
 
-def test_folders_and_links_are_no_files_and_a_folder_may_be_missing(github, there):
+def test_folders_are_no_files_a_link_is_where_it_leads_and_a_folder_may_be_missing(github, there):
     made = repo(github)
     tree = made.changed(
         made.commits[made.refs["main"]].tree, f"{FOLDER}/link", Entry("120000", "blob", made.blob(b"a"))
@@ -81,7 +81,8 @@ def test_folders_and_links_are_no_files_and_a_folder_may_be_missing(github, ther
     tree = made.changed(tree, f"{FOLDER}/bytes.yml", Entry("100755", "blob", made.blob(b"\xff\n")))
     made.refs["main"] = made.commit(tree, (made.refs["main"],), "links")
     found = there.files("main", FOLDER)
-    assert [A, B, f"{FOLDER}/bytes.yml"] == [*found]
+    assert [A, B, f"{FOLDER}/bytes.yml", f"{FOLDER}/link"] == [*found]
+    assert "a" == found[f"{FOLDER}/link"].text
     assert "\ufffd\n" == found[f"{FOLDER}/bytes.yml"].text
     assert {} == there.files("main", "not/there") == there.files("main", "README.md")
     assert ["README.md"] == [*there.files("main", "")]
@@ -216,6 +217,22 @@ def test_a_branch_with_the_work_of_others_is_not_moved(github, there):
     with pytest.raises(NotOursError, match="holds commits that are not of anka-ci"):
         there.commit("anka-ci/jobs", {A: "two\n"}, "Propose", expected_head=head, base="main")
     assert theirs == repo(github).refs["anka-ci/jobs"]
+
+
+def test_a_branch_that_somebody_pushes_to_right_before_it_is_moved_keeps_their_work(github, there):
+    head = there.head("main")
+    there.commit("anka-ci/jobs", {A: "one\n"}, "Propose", expected_head=head, base="main")
+    theirs = []
+
+    def meanwhile(request):
+        if f"{request.verb} {request.path}" == "POST /repos/octo/there/git/commits":
+            github.faults.clear()
+            theirs.append(repo(github).push({A: "by hand\n"}, "Mend", "anka-ci/jobs"))
+
+    github.faults.append(meanwhile)
+    with pytest.raises(ChangedMeanwhileError):
+        there.commit("anka-ci/jobs", {A: "two\n"}, "Propose", expected_head=head, base="main")
+    assert theirs == [repo(github).refs["anka-ci/jobs"]]
 
 
 def test_a_pull_request_that_somebody_opens_at_the_same_time_is_taken(github, there):
@@ -353,6 +370,30 @@ def test_what_is_no_github_is_told_apart(github, there):
         there.head("main")
     assert "/api/v3" in raised.value.hint
     assert 1 == len(github.seen), "another try would end alike"
+
+
+@pytest.mark.parametrize("body", [{}, [], {"full_name": None}, None, 7])
+def test_json_of_something_else_is_told_apart_too(github, there, body):
+    github.faults.append(lambda request: Answer(200, body))
+    with pytest.raises(UnreachableError, match="what answered is not GitHub"):
+        there.default_branch()
+
+
+def test_every_answer_of_something_else_is_told_apart(github, there):
+    sha = there.head("main")
+    github.faults.append(lambda request: Answer(200, {"message": "hello"}))
+    tried = {
+        "head": lambda: there.head("main"),
+        "files": lambda: there.files(sha, FOLDER),
+        "commit": lambda: there.commit("main", {A: "x"}, "x", expected_head=sha),
+        "propose": lambda: there.propose("mine", "main", "T", "B"),
+        "run": lambda: there.run(1),
+        "dispatch": lambda: there.dispatch("a.yml", "main", {}),
+        "status": lambda: there.set_status(sha, "x", "success", ""),
+    }
+    for each in tried.values():
+        with pytest.raises(UnreachableError, match="what answered is not GitHub"):
+            each()
 
 
 def test_nobody_there_is_out_of_reach(clock):

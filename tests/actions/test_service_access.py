@@ -76,7 +76,29 @@ def test_an_empty_secret_says_that_forks_get_none():
     ],
 )
 def test_the_address(given, env, url):
-    assert url == access({**env, "GH_TOKEN": "ghp_x"}, given).url
+    assert url == access({**env, "ANKA_CI_GITHUB_TOKEN": "ghp_x"}, given).url
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "GH_TOKEN"])
+@pytest.mark.parametrize(
+    ("env", "url", "taken"),
+    [
+        ({}, None, True),
+        ({}, "https://ghe.example/api/v3", False),
+        ({"GITHUB_API_URL": "https://ghe.example/api/v3"}, None, True),
+        ({"GITHUB_API_URL": "https://ghe.example/api/v3"}, "https://ghe.example/api/v3/", True),
+        ({"GITHUB_API_URL": "https://ghe.example/api/v3"}, "https://api.github.com", False),
+        ({"GITHUB_API_URL": "https://api.github.com", "ANKA_CI_GITHUB_URL": "https://ghe.example/api/v3"}, None, False),
+    ],
+)
+def test_the_token_of_a_job_is_sent_to_no_other_server_than_its_own(name, env, url, taken):
+    if taken:
+        assert name == access({**env, name: "ghs_job"}, url).source
+        return
+    with pytest.raises(UsageError, match=f"{name} is for .*, and is not sent elsewhere"):
+        access({**env, name: "ghs_job"}, url)
+    both = access({**env, name: "ghs_job", "ANKA_CI_GITHUB_TOKEN": "ghp_mine"}, url)
+    assert "ANKA_CI_GITHUB_TOKEN" == both.source
 
 
 @pytest.mark.parametrize(

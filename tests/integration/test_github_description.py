@@ -1,7 +1,7 @@
 """GitHub's REST API as it is published: every request of ours fits it, and so does every answer of the double.
 
-A relay stands between PyGithub and the double and shows each request, as it was sent, to Prism, which holds it against
-the description. What an Enterprise Server of each published release knows is compared without a server.
+What PyGithub sends to the double is recorded, and shown to Prism, which holds it against the description; calls that
+need no state go to Prism directly. What an Enterprise Server of each published release knows is compared without one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from anka_ci.result import Event, Tell
 from anka_ci.secret import Redactor
 from anka_ci_actions.service.access import access, slug
 from anka_ci_actions.service.connection import WRITE_PAUSE, Connection
-from anka_ci_actions.service.repository import File, PullRequest, Repository
+from anka_ci_actions.service.pulls import PullRequest
+from anka_ci_actions.service.repository import File, Repository
 from anka_ci_actions.service.runs import Run
 
 __all__ = ["ChangedMeanwhileError", "Connection", "File", "PullRequest", "Repository", "Run", "connect", "connection"]

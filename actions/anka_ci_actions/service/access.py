@@ -18,6 +18,8 @@ PUBLIC = "https://api.github.com"
 TOKEN, TOKEN_FILE, URL = "ANKA_CI_GITHUB_TOKEN", "ANKA_CI_GITHUB_TOKEN_FILE", "ANKA_CI_GITHUB_URL"
 TOKEN_VARIABLES = (TOKEN, "GITHUB_TOKEN", "GH_TOKEN")
 """Where a token is looked for, in this order; ``ANKA_CI_GITHUB_TOKEN_FILE`` stands beside the first."""
+OF_HOME = ("GITHUB_TOKEN", "GH_TOKEN")
+"""Those of them that belong to ``GITHUB_API_URL``, or else to github.com, and are never sent to another server."""
 KINDS = {
     "ghp_": "a classic token",
     "github_pat_": "a fine-grained token",
@@ -60,8 +62,9 @@ def access(env: Mapping[str, str], url: str | None = None, *, variables: Sequenc
         ),
         ("", PUBLIC),
     )
-    source, token = _token(env, variables)
-    return Access(url=_address(*found), token=token, source=source)
+    address = _address(*found)
+    source, token = _token(env, variables, address)
+    return Access(url=address, token=token, source=source)
 
 
 def slug(env: Mapping[str, str], repo: str | None = None) -> str:
@@ -74,7 +77,14 @@ def slug(env: Mapping[str, str], repo: str | None = None) -> str:
     return text
 
 
-def _token(env: Mapping[str, str], variables: Sequence[str]) -> tuple[str, Secret]:
+def _token(env: Mapping[str, str], variables: Sequence[str], address: str) -> tuple[str, Secret]:
+    home = urlsplit((env.get("GITHUB_API_URL") or PUBLIC).lower()).netloc
+    away = (
+        [name for name in variables if name in OF_HOME and env.get(name)]
+        if urlsplit(address.lower()).netloc != home
+        else []
+    )
+    variables = [name for name in variables if name not in away]
     if env.get(TOKEN) and env.get(TOKEN_FILE):
         raise UsageError(f"{TOKEN} and {TOKEN_FILE} are both set", hint="leave one of them out")
     if env.get(TOKEN_FILE) and not env.get(variables[0]):
@@ -89,6 +99,8 @@ def _token(env: Mapping[str, str], variables: Sequence[str]) -> tuple[str, Secre
             return name, _checked(env[name], name)
     empty = [name for name in variables if name in env]
     said = f"no token for GitHub; {' and '.join(empty)} is empty" if empty else "no token for GitHub"
+    if away:
+        said = f"no token for {address}; {' and '.join(away)} is for {home}, and is not sent elsewhere"
     hint = f"set {TOKEN} (or {TOKEN_FILE}); in a workflow `env: {{ {TOKEN}: ${{{{ secrets.NAME }}}} }}`"
     if empty:
         hint += "; a pull request from a fork gets no secrets"

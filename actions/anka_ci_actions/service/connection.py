@@ -135,12 +135,17 @@ class Connection:
             else:
                 raise error
 
+    def wait_for_turn(self) -> None:
+        """Wait until a write keeps its distance from the one before."""
+        if self._wrote is not None:
+            self._pause(self._wrote + self._write_pause - self.clock.monotonic())
+
     def _once(self, verb: str, target: str, query: Mapping[str, str], body: Mapping[str, object] | None) -> Reply:
         """One request, once, in its turn."""
-        if verb != "GET" and self._wrote is not None:
-            self._pause(self._wrote + self._write_pause - self.clock.monotonic())
+        if verb != "GET":
+            self.wait_for_turn()
             self.cancelled.check(f"{verb} {self.access.url}{target}")
-        headers = {"Accept": "application/vnd.github+json, application/json;q=0.9"}
+        headers = {"Accept": "application/vnd.github+json, application/json;q=0.9", "X-GitHub-Api-Version": API_VERSION}
         try:
             status, found, text = self._open().requestJson(verb, target, dict(query), headers, body)
         except OSError as error:  # every failure of requests is one

@@ -15,6 +15,7 @@ from anka_ci.wire import values
 from anka_ci_actions.service.access import Access
 from anka_ci_actions.service.permissions import Operation, accepted
 
+NO_API = "is this the address of the API? GitHub Enterprise Server has it at https://HOST/api/v3"
 SECONDARY = 60.0
 """Seconds to wait, the first time, when a secondary limit was met and GitHub does not say for how long."""
 
@@ -45,6 +46,17 @@ def _problem(each: object) -> str:
     if each.get("message"):
         return str(each["message"])
     return " ".join(str(each[key]) for key in ("resource", "field", "code") if each.get(key))
+
+
+def part(body: Any, *keys: str) -> Any:
+    """What an answer holds below ``keys``; ``UnreachableError`` when it does not, as when no GitHub answered."""
+    found = body
+    for key in keys:
+        if not isinstance(found, Mapping) or found.get(key) is None:
+            what = str(body)[:200]
+            raise UnreachableError(f"what answered is not GitHub: no {'.'.join(keys)} in {what}", hint=NO_API)
+        found = found[key]
+    return found
 
 
 def limited(reply: Reply, now: float, times: int) -> float | None:
@@ -80,8 +92,7 @@ def failure(reply: Reply, asked: str, operation: Operation, access: Access) -> A
     told = f"{asked}: GitHub answered {reply.status}" + (f" ({said})" if said else "")
     facts: dict[str, Any] = {"request-id": reply.headers.get("x-github-request-id", ""), "status": reply.status}
     if not reply.json:
-        hint = "is this the address of the API? GitHub Enterprise Server has it at https://HOST/api/v3"
-        error = UnreachableError(f"{told}, and that is no JSON", hint=hint, **facts)
+        error = UnreachableError(f"{told}, and that is no JSON", hint=NO_API, **facts)
         error.lasting = reply.status < 500
         return error
     if reply.status == 401:

@@ -16,14 +16,17 @@ from typing import Any
 from anka_ci.adapter.jobs import ChangedMeanwhileError
 from anka_ci.errors import NotFoundError, NotOursError, RefusedError, UnreachableError
 from anka_ci.result import Said
-from anka_ci_actions.service import runs, statuses
+from anka_ci_actions.service import pulls, runs, statuses
 from anka_ci_actions.service.connection import Connection
-from anka_ci_actions.service.permissions import PROPOSE, READ_FILES, REPOSITORY, WRITE_FILES
+from anka_ci_actions.service.failures import part
+from anka_ci_actions.service.permissions import READ_FILES, REPOSITORY, WRITE_FILES
+from anka_ci_actions.service.pulls import PullRequest
 from anka_ci_actions.service.runs import Run
 
 PROPOSED = "Proposed-by: anka-ci"
 """The last line of a commit on a branch of ours, by which we know that the branch may be moved."""
-MODES = {"100644", "100755"}
+MODES = {"100644", "100755", "120000"}
+"""Files, runnable files, and links, whose text is where they lead."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,6 @@ class File:
     path: str
     text: str
     sha: str
-
-
-@dataclass(frozen=True)
-class PullRequest:
-    """``created``: it was opened now; else it was there, and says what was asked for."""
-
-    number: int
-    url: str
-    created: bool
 
 
 class Repository:
@@ -56,9 +50,7 @@ class Repository:
     def _facts(self) -> Mapping[str, Any]:
         """See https://docs.github.com/en/rest/repos/repos#get-a-repository."""
         found: Mapping[str, Any] = self.connection.get(REPOSITORY, f"/repos/{self._asked}")
-        if not isinstance(found, Mapping) or not {"full_name", "default_branch"} <= {*found}:
-            raise UnreachableError(f"{self.connection.access.url}: what answered is not GitHub: {str(found)[:200]}")
-        name = str(found["full_name"])
+        name = str(part(found, "full_name"))
         if name.lower() != self._asked.lower():
             self.connection.tell(Said(text=f"the repository {self._asked} is called {name} now", level="warning"))
         return found
@@ -74,7 +66,7 @@ class Repository:
         return f"/repos/{self.slug}"
 
     def default_branch(self) -> str:
-        return str(self._facts["default_branch"])
+        return str(part(self._facts, "default_branch"))
 
     def head(self, branch: str) -> str | None:
         """The commit that a branch is at; None when there is no such branch.
@@ -82,7 +74,8 @@ class Repository:
         See https://docs.github.com/en/rest/git/refs#get-a-reference.
         """
         try:
-            return str(self.connection.get(READ_FILES, f"{self.path}/git/ref/heads/{branch}")["object"]["sha"])
+            found = self.connection.get(READ_FILES, f"{self.path}/git/ref/heads/{branch}")
+            return str(part(found, "object", "sha"))
         except NotFoundError:
             return None
         except RefusedError as error:
@@ -93,8 +86,9 @@ class Repository:
     def files(self, ref: str, folder: str, names: Collection[str] = ()) -> Mapping[str, File]:
         """The files right in ``folder`` of a commit or branch, by path; only those of ``names`` when there are any.
 
-        Folders in it, links and submodules are left out. One read per part of ``folder``, and one per content that was
-        not read before. ``NotFoundError`` when there is no such commit or branch; a folder that is not there is empty.
+        Folders in it and submodules are left out, and the text of a link is where it leads. One read per part of
+        ``folder``, and one per content that was not read before. ``NotFoundError`` when there is no such commit or
+        branch; a folder that is not there is empty.
         See https://docs.github.com/en/rest/git/trees#get-a-tree and .../git/blobs#get-a-blob.
         """
         sha = ref if _is_sha(ref) else self.head(ref)
@@ -149,25 +143,8 @@ class Repository:
         return sha
 
     def propose(self, branch: str, base: str, title: str, body: str) -> PullRequest:
-        """Open a pull request from ``branch`` to ``base``, or update the open one.
-
-        See https://docs.github.com/en/rest/pulls/pulls.
-        """
-        found = self._open_pull(branch, base)
-        if found is None:
-            wanted = {"title": title, "body": body, "head": branch, "base": base}
-            try:
-                made = self.connection.call(PROPOSE, "POST", f"{self.path}/pulls", body=wanted).body
-                return PullRequest(made["number"], made["html_url"], True)
-            except (RefusedError, UnreachableError):
-                found = self._open_pull(branch, base)  # someone was faster, or only the answer was lost
-                if found is None:
-                    raise
-        if (found["title"], found["body"] or "") != (title, body):
-            wanted = {"title": title, "body": body}
-            number = f"{self.path}/pulls/{found['number']}"
-            self.connection.call(PROPOSE, "PATCH", number, body=wanted, idempotent=True)
-        return PullRequest(found["number"], found["html_url"], False)
+        """Open a pull request from ``branch`` to ``base``, or update the open one."""
+        return pulls.propose(self.connection, self.slug, branch, base, title, body)
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
         """Start a workflow (file name or id) at a branch or tag; see ``runs.dispatch``."""
@@ -193,13 +170,14 @@ class Repository:
         return statuses.put(self.connection, self.path, sha, name, state, description, url)
 
     def _tree_of(self, commit: str) -> str:
-        return str(self.connection.get(READ_FILES, f"{self.path}/git/commits/{commit}")["tree"]["sha"])
+        found = self.connection.get(READ_FILES, f"{self.path}/git/commits/{commit}")
+        return str(part(found, "tree", "sha"))
 
     def _tree(self, tree: str, folder: str) -> list[Mapping[str, Any]]:
         """The entries of a folder below a tree; empty when it is not there."""
         entries = self._entries(tree)
-        for part in filter(None, folder.split("/")):
-            found = [each for each in entries if each["path"] == part and each["type"] == "tree"]
+        for name in filter(None, folder.split("/")):
+            found = [each for each in entries if each["path"] == name and each["type"] == "tree"]
             if not found:
                 return []
             entries = self._entries(str(found[0]["sha"]))
@@ -207,15 +185,17 @@ class Repository:
 
     def _entries(self, tree: str) -> list[Mapping[str, Any]]:
         body = self.connection.get(READ_FILES, f"{self.path}/git/trees/{tree}")
+        entries = list(part(body, "tree"))
         if body.get("truncated"):
             raise RefusedError(f"a folder of {self.slug} has more files than GitHub lists", tree=tree)
-        return list(body["tree"])
+        return entries
 
     def _text(self, sha: str) -> str:
         if sha not in self._texts:
             body = self.connection.get(READ_FILES, f"{self.path}/git/blobs/{sha}")
             try:
-                raw = base64.b64decode(body["content"]) if body["encoding"] == "base64" else body["content"].encode()
+                text = str(part(body, "content"))
+                raw = base64.b64decode(text) if part(body, "encoding") == "base64" else text.encode()
             except binascii.Error as error:
                 raise UnreachableError(f"{self.slug}: the content {sha} came damaged ({error})") from None
             self._texts[sha] = raw.decode("utf-8", "replace")
@@ -238,13 +218,13 @@ class Repository:
         ]
         body = {"base_tree": tree, "tree": entries}
         reply = self.connection.call(WRITE_FILES, "POST", f"{self.path}/git/trees", body=body, idempotent=True)
-        return str(reply.body["sha"])
+        return str(part(reply.body, "sha"))
 
     def _make_commit(self, message: str, tree: str, parent: str) -> str:
         body = {"message": message, "tree": tree, "parents": [parent]}
         # Done twice, it leaves one more commit that no branch knows.
         reply = self.connection.call(WRITE_FILES, "POST", f"{self.path}/git/commits", body=body, idempotent=True)
-        return str(reply.body["sha"])
+        return str(part(reply.body, "sha"))
 
     def _create(self, branch: str, sha: str) -> None:
         body = {"ref": f"refs/heads/{branch}", "sha": sha}
@@ -254,8 +234,15 @@ class Repository:
             self._settle(branch, sha, None, error)
 
     def _move(self, branch: str, sha: str, before: str, *, force: bool = False) -> None:
-        """Move a branch; without ``force`` GitHub refuses unless it is still at an ancestor of the new commit."""
+        """Move a branch; without ``force`` GitHub refuses unless it is still at an ancestor of the new commit.
+
+        With ``force`` GitHub compares nothing, so we look once more when the next write may go.
+        """
         body = {"sha": sha, "force": force}
+        if force:
+            self.connection.wait_for_turn()
+            if (now := self.head(branch)) != before:
+                raise _moved(branch, before, now)
         try:
             self.connection.call(WRITE_FILES, "PATCH", f"{self.path}/git/refs/heads/{branch}", body=body)
         except (RefusedError, UnreachableError, NotFoundError) as error:
@@ -278,27 +265,22 @@ class Repository:
         See https://docs.github.com/en/rest/commits/commits#compare-two-commits; it lists 250 commits at most.
         """
         found = self.connection.get(READ_FILES, f"{self.path}/compare/{parent}...{head}")
-        others = [
-            each["sha"] for each in found["commits"] if each["commit"]["message"].rstrip().split("\n")[-1] != PROPOSED
-        ]
-        if others or found["total_commits"] > len(found["commits"]):
+        commits = part(found, "commits")
+        ends = {each["sha"]: each["commit"]["message"].rstrip().split("\n")[-1] for each in commits}
+        others = [sha for sha, end in ends.items() if end != PROPOSED]
+        if others or part(found, "total_commits") > len(commits):
             raise NotOursError(
                 f"the branch {branch} of {self.slug} holds commits that are not of anka-ci",
                 hint=f"merge or remove it, or propose by another branch; they are not in {base}",
                 commits=others[:10],
             )
-        last = found["commits"][-1] if found["commits"] else None
+        last = commits[-1] if commits else None
         return (
             last is not None
             and last["sha"] == head
             and last["commit"]["tree"]["sha"] == tree
             and [each["sha"] for each in last["parents"]] == [parent]
         )
-
-    def _open_pull(self, branch: str, base: str) -> Mapping[str, Any] | None:
-        owner = self.slug.split("/")[0]
-        found = self.connection.get(PROPOSE, f"{self.path}/pulls", state="open", head=f"{owner}:{branch}", base=base)
-        return found[0] if found else None
 
 
 def _is_sha(text: str) -> bool:

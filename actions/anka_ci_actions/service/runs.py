@@ -11,6 +11,7 @@ from typing import Any
 
 from anka_ci.errors import FellShortError, InterruptError, RefusedError, UnreachableError
 from anka_ci_actions.service.connection import Connection
+from anka_ci_actions.service.failures import part
 from anka_ci_actions.service.permissions import CANCEL, DISPATCH, READ_RUNS, Operation
 
 LISTED_WITHIN = 60.0
@@ -102,7 +103,7 @@ def listed(connection: Connection, path: str, workflow: str, ref: str, operation
     """
     query = {"event": "workflow_dispatch", "branch": ref, "per_page": 100}
     found = connection.get(operation, f"{path}/actions/workflows/{workflow}/runs", **query)
-    return [_read(each) for each in found["workflow_runs"]]
+    return [_read(each) for each in part(found, "workflow_runs")]
 
 
 def _find(
@@ -152,8 +153,8 @@ def _last_look(connection: Connection, path: str, workflow: str, ref: str, befor
 
 def _read(body: Mapping[str, Any]) -> Run:
     return Run(
-        id=int(body["id"]),
-        url=str(body["html_url"]),
+        id=int(part(body, "id")),
+        url=str(part(body, "html_url")),
         name=str(body.get("name") or ""),
         status=str(body.get("status") or ""),
         conclusion=str(body.get("conclusion") or ""),

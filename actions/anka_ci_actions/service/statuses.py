@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from anka_ci.errors import UsageError
 from anka_ci_actions.service.connection import Connection
+from anka_ci_actions.service.failures import part
 from anka_ci_actions.service.permissions import STATUS
 
 STATES = ("error", "failure", "pending", "success")
@@ -24,8 +25,8 @@ def put(connection: Connection, path: str, sha: str, name: str, state: str, desc
     text = description if len(description) <= LONGEST else description[: LONGEST - 1] + "…"
     wanted = {"state": state, "context": name, "description": text, **({"target_url": url} if url else {})}
     for each in connection.pages(STATUS, f"{path}/commits/{sha}/status", "statuses"):
-        if each["context"].lower() == name.lower():  # so GitHub itself compares them
-            found = (each["state"], each["description"] or "", each["target_url"] or "")
+        if str(part(each, "context")).lower() == name.lower():  # so GitHub itself compares them
+            found = (each.get("state"), each.get("description") or "", each.get("target_url") or "")
             if found == (state, text, url):
                 return False
             break
