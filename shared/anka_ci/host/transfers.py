@@ -28,11 +28,13 @@ NO_CHECKOUT = {**AS_SAID, "ANKA_PULL_CHECKOUT": "0"}
 class Transfers(Asking):
     """Templates on their way; ``registry_url`` is never the Mac's default."""
 
-    def check(self, registry_url: str, *, fetch_only: bool = False, shallow: bool = False) -> None:
+    def check(self, registry_url: str, *, fetch_only: bool = False, shallow: bool = False, force: bool = False) -> None:
         """``RefusedError`` where this release, or the way to sign in, has no pull or push of that kind."""
         options = ["--cert"] if self._found.certificate is not None else []
         if fetch_only:
             self._words.fetch("", "", registry_url, options)
+        if force:
+            self._words.tag("", "", description="", force=True)
         if shallow:
             self._words.push_shallow("", "", description="", onto=None, force=False, url=registry_url, options=options)
 

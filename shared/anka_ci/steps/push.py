@@ -82,8 +82,6 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     content = Content.of_config(anka.host.config(vm.id))
     if inputs.local:
         return _local(inputs, anka, vm, content)
-    if inputs.shallow:
-        anka.host.check(anka.registry.url, shallow=True)
     target = lineage.target(anka, vm, inputs.onto)
     versions = (target.versions or ()) if target else ()
     there = next((version for version in versions if version.tag == inputs.tag), None)
@@ -99,6 +97,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         lost: Loss | None = lineage.replaced(target, there, wanted=inputs.if_exists == "replace")
     else:
         lost = lineage.leftover(anka, vm, inputs.tag, content, versions)
+    force = there is not None or lost is not None
+    anka.host.check(anka.registry.url, shallow=inputs.shallow, force=force)
     number = lineage.number(anka, target, there)
     expects |= {"version": number, "outcome": "replaced" if there else "pushed"}
     label = "" if number is None else f" (version {number})"
@@ -116,7 +116,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "local": False,
         "shallow": inputs.shallow,
         "replaces": {"top": old.top, "state": old.state} if old else None,
-        "force": there is not None or lost is not None,
+        "force": force,
         "top": content.top,
         "state": content.state,
     }
@@ -134,6 +134,7 @@ def _local(inputs: Inputs, anka: Anka, vm: Vm, content: Content) -> Plan:
         said = "with the very same content" if outcome == "unchanged" else "with another content, and if-exists is skip"
         return Plan(step="push", expects=expects, notes=(f"the local tag {title} exists {said}: nothing is done",))
     force = lost is not None or inputs.tag in anka.host.tags(vm.id)
+    anka.host.check("", force=force)
     with_ = {"vm": vm.id, "local": True, "description": inputs.description, "force": force, "top": content.top}
     action = Action(verb="push", text=f"make what {vm.name} is now the local tag {title}", with_=with_)
     return Plan(step="push", actions=(action,), loses=(lost,) if lost else (), expects=expects)

@@ -179,20 +179,26 @@ def test_whether_a_push_of_one_layer_has_arrived_cannot_be_told(anka, change, tm
         push(Anka(replace(anka.context, anka=(command,))), tag="v2", shallow="true")
 
 
-def test_what_a_release_cannot_is_refused_by_the_plan(anka, change, tmp_path):
+@pytest.mark.parametrize(
+    ("release", "step", "inputs", "said"),
+    [
+        ("2.5.7", "push", {"tag": "v2", "shallow": "true"}, "has no push --shallow"),
+        ("2.5.7", "pull", {"tag": "v1", "fetch-only": "true"}, "has no pull --fetch-only"),
+        ("2.2.1", "push", {"tag": "v1", "if-exists": "replace"}, "has no push --force"),
+        ("2.2.1", "push", {"tag": "v1", "if-exists": "replace", "local": "true"}, "has no push --force"),
+    ],
+)
+def test_what_a_release_cannot_is_refused_by_the_plan(anka, change, tmp_path, release, step, inputs, said):
+    change("one")
     old = tmp_path / "old-anka"
-    body = '{"status":"OK","body":{"version":"2.5.7","product":"Anka"},"message":""}'
+    body = f'{{"status":"OK","body":{{"version":"{release}","product":"Anka"}},"message":""}}'
     old.write_text(
         f"#!/bin/sh\ncase \"$*\" in *' version') printf %s '{body}';; *) exec {anka.context.anka[0]} \"$@\";; esac\n"
     )
     old.chmod(0o755)
     doors = Anka(replace(anka.context, anka=(str(old),)))
-    for step, inputs, said in (
-        ("push", {"tag": "v2", "shallow": "true"}, r"\(2.5.7\) has no push --shallow"),
-        ("pull", {"tag": "v1", "fetch-only": "true"}, r"\(2.5.7\) has no pull --fetch-only"),
-    ):
-        with pytest.raises(RefusedError, match=said):
-            perform(step, {"template": "sonoma", **inputs}, doors, plan_only=True)
+    with pytest.raises(RefusedError, match=rf"\({release}\) {said}"):
+        perform(step, {"template": "sonoma", **inputs}, doors, plan_only=True)
 
 
 def breaking(anka, folder, arrives):
