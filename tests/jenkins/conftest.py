@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import jenkins_double as double
 from anka_ci import cli
-
-_spec = importlib.util.spec_from_file_location("jenkins_double", Path(__file__).with_name("jenkins_double.py"))
-assert _spec is not None
-assert _spec.loader is not None
-double = importlib.util.module_from_spec(_spec)
-sys.modules["jenkins_double"] = double
-_spec.loader.exec_module(double)
 
 
 class Run:
