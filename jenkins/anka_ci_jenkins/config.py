@@ -63,6 +63,7 @@ def canonical(text: str) -> tuple[str, Mark | None]:
     for name in kept(root):
         for child in root.findall(name):
             root.remove(child)
+    root.text = None
     _clean(root, EMPTY_ON_TOP)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", short_empty_elements=True) + "\n", mark

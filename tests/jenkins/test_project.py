@@ -149,6 +149,7 @@ def test_the_mark_comes_back_and_nothing_of_it_is_in_the_text() -> None:
 
 NOISE = [
     ("<a/>", "<a plugin='x@1.2'/>"),
+    (f"<{config.FOLDER}/>", f"<{config.FOLDER}>\n  <icon/>\n</{config.FOLDER}>"),
     ("<a/>", "<?xml version='1.1' encoding='UTF-8'?>\n<a>\n  <actions><b plugin='c'/></actions>\n</a>"),
     ("<a><b>x\ny</b></a>", "<a>\r\n<b>x\r\ny</b>\r\n</a>"),
     ("<a/>", "<a><keepDependencies>false</keepDependencies><disabled>false</disabled><description></description></a>"),
