@@ -107,6 +107,8 @@ def gist(step: StepResult) -> str:
         return "; ".join([str(verdict).replace("-", " "), *step.notes])
     if step.status not in ("done", "unchanged"):
         return "; ".join(step.notes)
+    if runner := outputs.get("runner"):
+        return f"{runner} is online"
     words = [":".join(str(part) for part in (outputs.get("name"), outputs.get("tag")) if part)]
     outcome = outputs.get("outcome") or ("already here" if outputs.get("already-here") else "")
     words.append("" if outcome == step.status else str(outcome))

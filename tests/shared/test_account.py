@@ -28,6 +28,7 @@ NODES = [{"name": f"node-{number}", "state": "Active" if number else "Offline"} 
         (step(count=2, nodes=NODES[:2]), "node-0 Offline, node-1 Active"),
         (step(count=8, nodes=NODES), "8 nodes: 1 Offline, 7 Active"),
         (step(count=0, nodes=[]), "0 nodes"),
+        (step(runner="anka-ci-me-1", tag="base", labels=["anka-ci-me-1"]), "anka-ci-me-1 is online"),
         (step("unchanged"), "nothing to do"),
         (step(removed=[], frees_most=1 << 20, removals=[{"template": "n"}]), "would go: n, frees at most 1.0 MiB"),
         (step(removed=["n:v0"], removals=[{"template": "n"}]), "removed n:v0"),

@@ -80,9 +80,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         with_ = {"runner": name, **meant.emit(), "wait": inputs.while_busy == "wait"}
         with_ |= {"runner-id": found[name].id} if name in found else {}
         with_ |= {"instance": hosts[name].id} if name in hosts else {}
-        told = [f"remove the runner {name}"] if name in found else []
-        told += [f"end the instance {hosts[name].id} that hosts {name}"] if name in hosts else []
-        actions.append(Action(verb="end", text=" and ".join(told), with_=with_))
+        text = f"end the runner {name} and its instance" if name in hosts else f"remove the runner {name}"
+        text = text if name in found else f"end the instance that hosted {name}"
+        actions.append(Action(verb="end", text=text, with_=with_))
     expects = {"removed": sorted(found), "ended": [each.id for _, each in sorted(hosts.items())], "pending": []}
     notes = () if actions else ("there is no such runner any more: nothing to do",)
     return Plan(step="stop-runner", actions=tuple(actions), expects=expects, notes=notes)
