@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anka_ci import settings
+from anka_ci.auth import SignIn, gather
 
 
 def read(env: Mapping[str, str]) -> Mapping[str, Any]:
@@ -47,8 +48,9 @@ def explain(error: Mapping[str, object], env: Mapping[str, str]) -> str:
     named = facts.get("secrets") if isinstance(facts, Mapping) else None
     if isinstance(named, list):
         empty = [str(name) for name in named if env.get(str(name)) == ""]
-    elif error["class"] == "not-authorised" and not any(env.get(name) for name in settings.SECRET_VARIABLES):
-        empty = [name for name in settings.SECRET_VARIABLES if env.get(name) == ""]
+    elif error["class"] == "not-authorised" and str(error.get("hint", "")).startswith(SignIn().hint()):
+        keys = (key.replace("-", "_").upper() for key in gather.SECRET_KEYS)
+        empty = [name for name in (settings.PREFIX + key for key in keys) if env.get(name) == ""]
     else:
         return ""
     which = f"{', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty" if empty else "no secret is there"

@@ -201,7 +201,16 @@ def _install(venv: Path, held: int) -> None:
 
 
 def _call(words: Sequence[str], env: Mapping[str, str], held: int) -> None:
-    subprocess.run(words, env=env, check=True, stdin=subprocess.DEVNULL, pass_fds=(held,))
+    """Run it; whatever ends this ends its children too, which would go on writing."""
+    with subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, pass_fds=(held,), start_new_session=True) as child:
+        try:
+            status = child.wait()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+    if status != 0:
+        raise subprocess.CalledProcessError(status, words)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ No shell is involved unless the caller names one in ``argv``; user text travels 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -114,7 +115,9 @@ def _started(
     except FileNotFoundError as error:
         raise NotFoundError("program", argv[0], hint="check the path, or install it") from error
     except OSError as error:
-        raise RefusedError(f"{argv[0]} could not be started: {error.strerror}") from error
+        long = error.errno == errno.E2BIG
+        hint = "Linux takes 128 KiB in one argument or variable: hand a long text over in a file" if long else ""
+        raise RefusedError(f"{argv[0]} could not be started: {error.strerror}", hint=hint) from error
 
 
 @contextlib.contextmanager

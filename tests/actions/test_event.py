@@ -8,6 +8,7 @@ import os
 import pytest
 
 from anka_ci import cli
+from anka_ci.auth import SignIn
 from anka_ci_actions import event
 
 
@@ -75,8 +76,8 @@ def test_a_secret_that_a_file_names_and_a_fork_does_not_get(told, tmp_path):
 
 
 def test_a_sign_in_that_is_empty_is_named_and_one_that_is_wrong_is_not_explained_away():
-    error = {"class": "not-authorised", "code": 5, "message": "not signed in"}
+    error = {"class": "not-authorised", "code": 5, "message": "not signed in", "hint": SignIn().hint()}
     said = event.explain(error, {"ANKA_CI_TOKEN": "", "ANKA_CI_KEY": ""})
     assert said.startswith("ANKA_CI_TOKEN, ANKA_CI_KEY are empty: a secret that does not exist is empty")
-    assert "" == event.explain(error, {"ANKA_CI_TOKEN": "wrong", "ANKA_CI_KEY": ""})
+    assert "" == event.explain({**error, "hint": "check the token (ANKA_CI_TOKEN)"}, {"ANKA_CI_KEY": ""})
     assert "" == event.explain({**error, "class": "unreachable"}, {"ANKA_CI_TOKEN": ""})

@@ -78,6 +78,31 @@ def test_a_first_install_that_is_killed_harms_nothing_and_two_jobs_share_the_nex
     assert 1 == len(environments(machine)) == len(folders(machine))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_first_install_that_is_cancelled_ends_at_once_and_leaves_nothing(machine, number):
+    place = machine / f"cancelled {number.name}"
+    cancelled = start(machine, "check", RUNNER_TOOL_CACHE=str(place))
+    deadline = time.monotonic() + 120
+    while not list(place.glob("anka-ci/*.[0-9]*/bin/python")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    began = time.monotonic()
+    cancelled.send_signal(number)
+    cancelled.communicate(timeout=60)
+    assert 130 == cancelled.returncode
+    assert time.monotonic() - began < 5
+    assert [] == [each for each in (place / "anka-ci").iterdir() if each.is_dir()]
+    shown = subprocess.run(["ps", "-A", "-ww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+    assert [] == [line for line in shown.splitlines() if str(place) in line]
+
+
+def test_a_disk_that_becomes_full_while_it_is_made_is_told_as_such(small, monkeypatch):
+    monkeypatch.setattr(install, "LEAST", 0)
+    with pytest.raises(OSError, match="the disk became full while it was made"):
+        install.environment(small)
+    assert [] == [each for each in small.iterdir() if each.is_dir()]
+
+
 def test_a_warm_start_installs_nothing_and_needs_no_network(machine):
     before = times(machine)
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "ANKA_CI_INPUTS": '{"file": "nowhere.yml"}'}

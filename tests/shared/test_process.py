@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -170,3 +171,10 @@ def test_a_start_in_another_thread_is_noted_before_all_is_killed(monkeypatch: py
     other.join(10)
     monkeypatch.undo()
     assert (False, False) == (other.is_alive(), runs(pids[0]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits one variable")
+def test_a_variable_that_is_too_long_is_refused_and_says_what_to_do():
+    with pytest.raises(RefusedError, match="true could not be started: Argument list too long") as caught:
+        process.run(["true"], env={"PATH": os.defpath, "LONG": "x" * (129 << 10)})
+    assert "in a file" in caught.value.hint
