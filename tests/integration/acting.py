@@ -258,7 +258,8 @@ def workflow(jobs: Mapping[str, object], *inputs: str) -> dict[str, object]:
 def job(steps: Sequence[Mapping[str, object]], env: Mapping[str, str] | None = None) -> dict[str, object]:
     """A job on a self-hosted runner; a checkout comes before its steps."""
     checkout = {"uses": "actions/checkout@v5"}
-    return {"runs-on": ["self-hosted", "macOS", "anka"], "env": dict(env or {}), "steps": [checkout, *steps]}
+    own = {"env": dict(env)} if env else {}
+    return {"runs-on": ["self-hosted", "macOS", "anka"], **own, "steps": [checkout, *steps]}
 
 
 def connected(served: Served) -> dict[str, str]:

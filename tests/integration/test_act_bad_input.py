@@ -135,3 +135,17 @@ def test_the_root_action_takes_no_other_command(run, command):
     assert "failure" == step.outcome
     (annotation,) = step.annotations
     assert "usage" in annotation.place["title"]
+
+
+def test_without_the_secrets_that_a_fork_does_not_get_the_error_names_the_variable(machine, tmp_path):
+    """The workflow of a pull request from a fork has an empty text for each secret."""
+    with serve(tmp_path, "--sample", "--sample-size", "1MiB", "--auth", "token") as served:
+        env = acting.connected(served) | {"ANKA_CI_TOKEN": "${{ secrets.ANKA_TOKEN }}"}
+        by_input = {**lists("by-input", token="${{ secrets.ANKA_TOKEN }}"), "env": {"ANKA_CI_TOKEN": ""}}
+        ran = machine.run(acting.workflow({"job": acting.job([lists("by-variable"), by_input], env)}))
+    for name in ("by-variable", "by-input"):
+        (annotation,) = ran.job[name].annotations
+        assert 5 == json.loads(ran.job[name].outputs["result"])["code"], ran.shown()
+        assert "not-authorised" in annotation.place["title"]
+        assert "ANKA_CI_TOKEN" in annotation.message
+        assert "fork" in annotation.message
