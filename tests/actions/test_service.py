@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import threading
 
 import pytest
 
 from actions.github_double.git import Entry
 from actions.github_double.server import TOKEN, Answer, Double, Token
-from anka_ci.clock import Cancelled, Deadline, ManualClock
+from anka_ci.clock import Cancelled, Deadline, ManualClock, SystemClock
 from anka_ci.errors import (
     InterruptError,
     NotAuthorisedError,
@@ -19,6 +21,7 @@ from anka_ci.errors import (
     UsageError,
 )
 from anka_ci.secret import Redactor
+from anka_ci.server import certificates
 from anka_ci_actions.service import ChangedMeanwhileError, connect
 
 FOLDER = ".github/workflows"
@@ -400,6 +403,32 @@ def test_nobody_there_is_out_of_reach(clock):
     there = connect({"GH_TOKEN": "ghp_x", "GITHUB_API_URL": "http://127.0.0.1:9"}, repo="a/b", clock=clock)
     with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9: no answer"):
         there.default_branch()
+
+
+def test_an_enterprise_server_of_a_private_authority_is_trusted_when_that_is_named(tmp_path, monkeypatch, clock):
+    files = certificates.files(tmp_path, ["127.0.0.1"], SystemClock(), client=False)
+    with Double("/api/v3", certificates.context(files, None)) as double:
+        double.add("octo/there", {})
+        with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED") as raised:
+            connect(double.env, clock=clock).default_branch()
+        assert "REQUESTS_CA_BUNDLE" in raised.value.hint
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files.ca))
+        assert "main" == connect(double.env, clock=clock).default_branch()
+
+
+def test_no_other_password_is_sent_and_nothing_of_an_answer_is_logged(github, tmp_path, monkeypatch, caplog):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    caplog.set_level(logging.DEBUG)
+    repo(github).push({A: "hush hush\n"})
+    there = connect(github.env)
+    assert "hush hush\n" == there.files("main", FOLDER)[A].text
+    sent = github.seen[0].headers
+    assert (f"token {TOKEN}", "2022-11-28") == (sent["Authorization"], sent["X-GitHub-Api-Version"])
+    assert sent["User-Agent"].startswith("anka-ci/")
+    kept = base64.b64encode(b"hush hush\n").decode()
+    assert "GET http" in caplog.text
+    assert [] == [text for text in (TOKEN, "hush hush", kept) if text in caplog.text]
 
 
 REFUSED = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class Double:
     ``told`` each with its answer.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", secure: ssl.SSLContext | None = None) -> None:
         for module in sorted(Path(__file__).parent.glob("*.py")):
             importlib.import_module(f"actions.github_double.{module.stem}")
         self.prefix = prefix
@@ -113,7 +114,9 @@ class Double:
         self.lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}{prefix}"
+        if secure is not None:
+            self._server.socket = secure.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'' if secure is None else 's'}://127.0.0.1:{self._server.server_address[1]}{prefix}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> Double:
