@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
@@ -120,7 +121,7 @@ def test_an_answer_that_is_no_runner(github, opened, body):
         opened().register("one", ["one"])
 
 
-def test_which_scope_is_meant_and_what_opens_it(github, opened):
+def test_which_scope_is_meant_and_what_opens_it(github, opened, monkeypatch):
     assert opened(None).where.endswith("/repos/mobile/app")
     assert opened(None, place=RunnerPlace(scope="mobile")).where.endswith("/orgs/mobile")
     assert opened("other/one", place=RunnerPlace(scope="mobile")).where.endswith("/repos/other/one")
@@ -130,6 +131,10 @@ def test_which_scope_is_meant_and_what_opens_it(github, opened):
         opened(None, env={"GH_TOKEN": "x"})
     with pytest.raises(NotConnectedError, match="no token for GitHub"):
         opened(env={})
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "github", None)
+        with pytest.raises(NotConnectedError, match="need PyGithub"):
+            opened()
     with pytest.raises(UsageError, match="private key") as caught:
         opened(env={"GH_TOKEN": "-----BEGIN RSA PRIVATE KEY-----"})
     assert UsageError is type(caught.value)

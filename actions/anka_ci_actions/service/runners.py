@@ -5,6 +5,7 @@ Waits for nothing, and decides nothing about instances. What a runner signs in w
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ def open(
     if not asked:
         hint = "give `scope`, or set ANKA_CI_RUNNER_SCOPE, to OWNER/NAME or to an organisation"
         raise NotConnectedError("no repository or organisation is named whose runners are meant", hint=hint)
+    if importlib.util.find_spec("github") is None:
+        raise NotConnectedError("the runners of GitHub need PyGithub", hint="pip install 'anka-ci[github]'")
     if token is not None:
         env = {key: text for key, text in env.items() if key != TOKEN_FILE} | {TOKEN: token.reveal()}
     try:

@@ -5,7 +5,11 @@ import json
 import pytest
 
 from actions.github_double.server import TOKEN, Answer
+from anka_ci import pipeline
+from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Deadline
+from anka_ci.commands import ci
+from anka_ci.console import Console
 from anka_ci.errors import (
     FellShortError,
     InterruptError,
@@ -17,6 +21,8 @@ from anka_ci.errors import (
     UsageError,
 )
 from anka_ci.rules import hosting, lease
+from anka_ci.runners import RunnerPlace
+from anka_ci.settings import Context
 from faulty import faulty
 from hosted import SCOPE, hosted
 
@@ -207,3 +213,39 @@ def test_a_name_that_is_taken_is_refused(hosted, monkeypatch):
     name = world.start().outputs["runner"]
     with pytest.raises(RefusedError, match="GitHub answered 409"):
         world.anka.runners(SCOPE).register(name, [name])
+
+
+PIPELINE = """\
+version: 1
+secrets: [RUNNERS_TOKEN]
+steps:
+  - id: mac
+    use: start-runner
+    with: {{template: sonoma, scope: {scope}, runners-token: "${{{{ secrets.RUNNERS_TOKEN }}}}", controller-url: {url}}}
+  - id: ended
+    use: stop-runner
+    always: true
+    with:
+      runner: ${{{{ steps.mac.outputs.runner }}}}
+      scope: {scope}
+      runners-token: ${{{{ secrets.RUNNERS_TOKEN }}}}
+"""
+
+
+def test_steps_of_a_pipeline_file_with_a_secret_and_a_connection_of_their_own(hosted, tmp_path):
+    world = hosted()
+    url = world.anka.context.controller_url
+    (tmp_path / "mac.yml").write_text(PIPELINE.format(scope=SCOPE, url=url))
+    found = pipeline.load(tmp_path / "mac.yml")
+    setting = pipeline.prepare(found, {}, {"RUNNERS_TOKEN": TOKEN}, world.clock)
+    world.env = {"ANKA_CI_GITHUB_URL": world.double.url}
+    done = pipeline.run(found, world.anka, setting, connect=lambda own: world.anka.context)
+    assert ["done", "done"] == [each.status for each in done.steps], done.error
+    assert ([], [], False) == (world.names, world.left, TOKEN in json.dumps(done.emit()))
+
+
+def test_a_ci_system_that_is_not_known_is_told_with_the_nearest():
+    context = Context(runners=RunnerPlace(ci="gitub"))
+    with pytest.raises(UsageError, match="no CI system 'gitub' that has runners") as caught:
+        Anka(context, runners_by=ci.runners(Console({}))).runners("mobile")
+    assert "did you mean 'github'?" == caught.value.hint
