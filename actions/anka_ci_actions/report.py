@@ -23,8 +23,8 @@ DOCUMENT, DOCUMENT_FILE, OUTPUTS, STATUS = "result", "result-file", "outputs", "
 
 COMMAND, COMMANDS = "ANKA_CI_COMMAND", ("run", "plan", "check")
 """The variable by which the root action names a command, and what it may name."""
-FEW = 4
-"""Warnings, and notices, that are annotations each; a runner takes ten of a level from a step."""
+FEW, MOST = 4, 4000
+"""Annotations of one level other than errors (a runner takes ten of a level from a step), and characters of one."""
 
 
 def begin(redactor: Redactor, env: Mapping[str, str]) -> Runner | None:
@@ -164,7 +164,9 @@ def _annotate(runner: Runner, result: Result, env: Mapping[str, str]) -> None:
         whose = " (infrastructure)" if error.get("fault") == "infrastructure" else ""
         words = [str(error[key]) for key in ("message", "hint") if error.get(key)]
         words += [f"{more} more of this kind; see the summary"] if more else []
-        runner.tell("error", f"anka-ci {result.name}: {kind}{whose}", "\n".join(words), place(error, env))
+        text = "\n".join(words)
+        text = f"{text[:MOST]} … ({len(text) - MOST} more characters; see the log)" if len(text) > MOST else text
+        runner.tell("error", f"anka-ci {result.name}: {kind}{whose}", text, place(error, env))
     for level in ("warning", "notice"):
         said = [each for each in result.said if each["level"] == level]
         for each in said[:FEW]:

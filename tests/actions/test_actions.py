@@ -38,6 +38,11 @@ def test_distribute_tells_outputs_and_a_table_of_nodes(uses, connection):
     assert "**distribute sonoma:v1 to node-1, node-2**: " in done.summary
     assert "<details><summary>Plan " in done.summary
     assert [] == done.errors
+    lines = done.log.splitlines()
+    begins, ends = lines.index("::group::anka-ci distribute"), lines.index("::endgroup::")
+    assert lines[begins - 1].strip(":") in lines[0]
+    assert lines[begins + 1].startswith("::stop-commands::")
+    assert begins < lines.index("  node-1: queued") < ends < lines.index("id          " + done.outputs["id"])
 
 
 def test_a_list_and_what_is_not_given_stay_apart(uses, connection):
@@ -195,6 +200,8 @@ def test_a_file_of_inputs_brings_what_is_too_long_for_the_environment(uses, conn
     (tmp_path / "work space" / "more.json").write_text(json.dumps({"template": text}))
     done = uses("actions/list", {**connection, "inputs-file": "more.json"})
     assert 4 == done.code, done.log[-2000:]
+    assert len(done.errors[0]) < 6000
+    assert "more characters; see the log" in done.errors[0]
     assert repr(text) in json.loads(Path(done.outputs["result-file"]).read_text())["error"]["message"]
     assert len(done.summary) < 1 << 20
 

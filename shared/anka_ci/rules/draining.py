@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import AnkaCiError, FellShortError
 from anka_ci.plan import Action, Plan
-from anka_ci.result import Said
+from anka_ci.result import NodeChanged, Progress
 from anka_ci.rules import selection, watch
 from anka_ci.wire.node import ACTIVE, DRAINING, UNHEALTHY, Node
 
@@ -65,10 +65,12 @@ def run(plan: Plan, anka: Anka, *, draining: bool) -> dict[str, Any]:
             if action.verb == "wait":
                 _until_empty(known, anka, names)
                 continue
-            for node_id, name in names.items():
+            anka.tell(Progress(subject=plan.step, done=0, total=len(names), unit="nodes"))
+            for done, (node_id, name) in enumerate(names.items(), 1):
                 anka.controller.configure_node(node_id, drain_mode=draining)
                 known["changed"].append(name)
-                anka.tell(Said(text=f"{name}: {'into' if draining else 'out of'} drain mode"))
+                anka.tell(NodeChanged(node=name, state="done", reason=f"{'into' if draining else 'out of'} drain mode"))
+                anka.tell(Progress(subject=plan.step, done=done, total=len(names), unit="nodes"))
             known["unverified"] = _verified(anka, names, draining)
         if draining and not any(action.verb == "wait" for action in plan.actions):
             chosen = {*known["changed"], *known["already"]}
