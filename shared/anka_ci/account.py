@@ -19,6 +19,7 @@ MOVED = {"bytes-sent": "sent", "bytes-received": "received", "bytes-shared": "sh
 """Outputs that tell what was moved, and the words for it."""
 NAMES = {
     "removed": "removed",
+    "evicted": "removed",
     "remaining": "left",
     "succeeded": "done on",
     "already": "already on",
@@ -123,6 +124,9 @@ def gist(step: StepResult) -> str:
         freed = outputs.get("frees-most")
         words.append("" if outputs.get("removed") else f"would go: {_few([row['template'] for row in going])}")
         words.append(f"frees at most {show_size(freed)}" if isinstance(freed, int) else "")
+    sent = outputs.get("channels")
+    if isinstance(sent, (list, tuple)):
+        words += [f"{row['wanted']} on {_few(row['succeeded'])}" for row in sent if row["succeeded"]]
     if "drifted" in outputs:
         counts: Any = [(len(outputs[key]), text) for key, text in DRIFT.items()]  # type: ignore[arg-type]
         words.append(", ".join(f"{count} {text}" for count, text in counts if count) or "no drift")

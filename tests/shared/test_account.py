@@ -33,6 +33,10 @@ NODES = [{"name": f"node-{number}", "state": "Active" if number else "Offline"} 
         (step(removed=[], frees_most=1 << 20, removals=[{"template": "n"}]), "would go: n, frees at most 1.0 MiB"),
         (step(removed=["n:v0"], removals=[{"template": "n"}]), "removed n:v0"),
         (step(drifted=True, drift=[{}], gone=[]), "1 off their channels"),
+        (
+            step(channels=[{"wanted": "n:v1", "succeeded": ["a", "b"]}], evicted=["m on a"]),
+            "removed m on a, n:v1 on a b",
+        ),
         (step(drifted=False, drift=[], gone=[]), "no drift"),
         (StepResult(id="x", step="x", status="skipped", notes=("y failed",)), "y failed"),
         (StepResult(id="x", step="x", status="failed", error={"message": "it would lose:\n  - all"}), "it would lose"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from anka_ci.rules import selection
 from anka_ci.rules.fleet import Channel
@@ -47,6 +47,8 @@ class Drift:
     node: Node | None
     has: str
     why: str
+    kind: Literal["channel", "conflict", "unable", "differs"]
+    """What is wrong: the channel itself, two of them, a node that is out of reach, or what a node has."""
 
     def row(self) -> dict[str, Any]:
         node = self.node
@@ -110,11 +112,11 @@ def of_channels(aims: Sequence[Aim], looked_at: Sequence[Node]) -> Iterator[Drif
     ids = {node.id for node in looked_at}
     for each in aims:
         for name in each.missing:
-            yield Drift(aim=each, node=None, has="", why=f"the controller has no group {name!r}")
+            yield Drift(aim=each, node=None, has="", why=f"the controller has no group {name!r}", kind="channel")
         if each.wrong:
-            yield Drift(aim=each, node=None, has="", why=each.wrong)
+            yield Drift(aim=each, node=None, has="", why=each.wrong, kind="channel")
         elif not each.nodes and not each.missing:
-            yield Drift(aim=each, node=None, has="", why="no node is to have it")
+            yield Drift(aim=each, node=None, has="", why="no node is to have it", kind="channel")
         if each.template is None:
             continue
         for node in (node for node in each.nodes if node.id in ids):
@@ -125,10 +127,11 @@ def of_channels(aims: Sequence[Aim], looked_at: Sequence[Node]) -> Iterator[Drif
                 why = (
                     f"the channel {first.channel.name} wants {first.title} there, and a node has one tag of a template"
                 )
-                yield Drift(aim=each, node=node, has=has, why=why)
+                yield Drift(aim=each, node=node, has=has, why=why, kind="conflict")
             elif node.templates is not None and not each.wrong and tag != each.channel.tag:
-                why = selection.out_of_reach(node) or ("it has another tag" if has else "it does not have the template")
-                yield Drift(aim=each, node=node, has=has, why=why)
+                unable = selection.out_of_reach(node)
+                why = unable or ("it has another tag" if has else "it does not have the template")
+                yield Drift(aim=each, node=node, has=has, why=why, kind="unable" if unable else "differs")
 
 
 def of_registry(nodes: Sequence[Node], templates: Mapping[str, Template], aims: Sequence[Aim]) -> Iterator[Held]:

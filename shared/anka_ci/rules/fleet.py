@@ -9,7 +9,7 @@ is not asked here. A file looks like this::
         template: sonoma               # name or id
         tag: v12
         groups: [ios]                  # node groups that are to have it; all nodes when left out
-        context: production            # of the settings file; the one in use when left out
+        context: production            # only in this context of the settings file; in every one when left out
         arch: arm64                    # only for nodes of it
 """
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import DriftError, NotFoundError
+from anka_ci.errors import DriftError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import drift, fleet, selection, usage
+from anka_ci.rules import selection, survey
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -57,44 +57,21 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    channels = [] if inputs.fleet is None else _chosen(inputs, anka)
-    fleet_ = anka.controller.nodes()
-    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes, among=fleet_)
-    groups = anka.controller.groups() if any(each.groups for each in channels) else []
-    rows = anka.registry.stack("audit").templates()
-    meant = [fleet.template_of(each, rows) for each in channels]
-    ids = {held.id.lower() for node in nodes for held in node.templates or ()} | {
-        row.id.lower() for row in meant if row
-    }
-    templates = {each.id.lower(): each for each in usage.shown(anka, [row for row in rows if row.id.lower() in ids])}
-    aims = [
-        drift.aim(channel, templates.get(row.id.lower()) if row else None, fleet_, groups)
-        for channel, row in zip(channels, meant, strict=True)
-    ]
-    held = list(drift.of_registry(nodes, templates, aims))
-    differs = [each.row() for each in drift.of_channels(aims, nodes)]
-    gone = [each.row() for each in held if each.gone]
+    channels = [] if inputs.fleet is None else survey.chosen(inputs.fleet, inputs.channels, anka.context.name)
+    found = survey.take(anka, channels, group=inputs.group, names=inputs.nodes, what="audit")
+    differs = [each.row() for each in found.drift]
+    gone = [each.row() for each in found.held if each.gone]
     expects = {
         "drifted": bool(differs or gone),
         "drift": differs,
         "gone": gone,
-        "held": [each.row() for each in held],
-        "unverified": [node.name for node in nodes if node.templates is None],
+        "held": [each.row() for each in found.held],
+        "unverified": found.unverified,
     }
     actions = []
     if inputs.on_drift == "fail":
         actions = [Action(verb="check", text="check that there is no drift", writes=False)]
     return Plan(step="audit", actions=tuple(actions), expects=expects)
-
-
-def _chosen(inputs: Inputs, anka: Anka) -> list[fleet.Channel]:
-    """The channels that are meant, of those that are for this context."""
-    found = {each.name: each for each in fleet.read(str(inputs.fleet))}
-    for name in inputs.channels or ():
-        if name not in found:
-            raise NotFoundError("channel", name, where=str(inputs.fleet), known=found)
-    chosen = [each for each in found.values() if inputs.channels is None or each.name in inputs.channels]
-    return [each for each in chosen if each.within(anka.context.name)]
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

@@ -33,6 +33,7 @@ BUILT = (
     "distribution",
     "evict",
     "audit",
+    "reconcile",
     "drain",
     "undrain",
     "save-image",
@@ -47,7 +48,6 @@ BUILT = (
 CATALOG = (
     *BUILT,
     "rollout",
-    "reconcile",
     "promote",
     "rollback",
 )

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Loss, Plan
-from anka_ci.rules import blast, distribution, selection, watch
+from anka_ci.rules import blast, distribution, evicting, selection
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ RUNS = Runs.ANYWHERE
 READS = False
 EXAMPLE: Mapping[str, str] = {"template": "sonoma", "nodes": "node-1"}
 EXAMPLE_AFTER = (("distribute", {"template": "sonoma", "nodes": "node-1"}),)
-LIMIT = 600.0
-"""Seconds that nodes get to let go of it; Anka queues the removal for a node's agent and documents no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,26 +97,6 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     names: dict[str, str] = with_["nodes"]
     if names:
         anka.controller.evict(str(known["id"]), list(names))
-        known = _wait(known, anka, names)
+        known = evicting.wait(known, anka, names)
     distribution.judge(known, f"removing {with_['name']}")
     return build(Outputs, known)
-
-
-def _wait(known: dict[str, Any], anka: Anka, names: Mapping[str, str]) -> dict[str, Any]:
-    """The outputs when no node reports the template any more, or at the latest after ``LIMIT`` without a change."""
-    left = list(known["succeeded"])
-
-    def look() -> watch.Seen[None]:
-        nodes = {node.name: node for node in anka.controller.nodes() if node.id in names}
-        # A node that is no longer listed has not said that it let go.
-        left[:] = [name for name in left if name not in nodes or nodes[name].tag_of(known["id"]) is not None]
-        return watch.Seen(value=None, ended=not left, mark=list(left))
-
-    try:
-        watch.poll(look, anka, what=f"removing from {selection.listed(list(names.values()))}", stall=LIMIT)
-    except AnkaCiError as error:
-        gone = [name for name in known["succeeded"] if name not in left]
-        error.outputs = known | {"succeeded": gone, "pending": left}
-        error.facts["nodes"] = dict.fromkeys(left, "still reports it")
-        raise
-    return known
