@@ -245,6 +245,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 200, json.dumps({"plugins": keys}), {}
         if name and name not in jenkins.jobs:
             return 404, "<html>Not Found</html>", {"type": "text/html"}
+        if rest == "createItem" and "name" not in query:
+            return 400, "<html><body>Query parameter 'name' is required</body></html>", {"type": "text/html"}
         if rest == "createItem":
             new = f"{name}/{query['name']}" if name else query["name"]
             if new in jenkins.jobs:

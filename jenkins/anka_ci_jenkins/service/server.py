@@ -115,6 +115,11 @@ class Server:
             hint = "make it in Jenkins, or let it be made: `jenkins: {folders: true}`"
             raise NotFoundError("folder", folder, where=self.url, hint=hint) from None
 
+    def create_nothing(self) -> None:
+        """Ask for a job without a name, which is refused (``RefusedError``) where the user may make jobs."""
+        request = _Request("POST", f"{self.url}/createItem", headers=jenkins.DEFAULT_HEADERS)
+        self._write("make a job", "Job/Create", lambda: self._client.jenkins_open(request), "")
+
     def replace(self, name: str, xml: str) -> None:
         """Give a job another configuration."""
         self._write(f"change the job {name}", "Job/Configure", lambda: self._client.reconfig_job(name, xml), name)

@@ -17,7 +17,7 @@ from anka_ci.adapter.jobs import Job
 from anka_ci.adapter.keeping import Aim
 from anka_ci.adapter.system import Means, System
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, dispatch, finish, outcome
+from anka_ci.commands import add_input, add_output, checkup, dispatch, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -29,7 +29,7 @@ from anka_ci.result import Result, StepResult
 SYSTEMS = {"github": "anka_ci_actions.job", "jenkins": "anka_ci_jenkins.job"}
 """What ``--ci`` may name, and the module that implements ``adapter.system.System``."""
 TITLES = {"github": "GitHub Actions", "jenkins": "Jenkins"}
-DISPATCH = "dispatch"
+DISPATCH, DOCTOR = "dispatch", "doctor"
 Main = Callable[[argparse.Namespace, Console], int]
 ACTIONS = {
     "render": "print the jobs of pipeline files, as they would be written",
@@ -41,7 +41,7 @@ ACTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands and their options."""
-    parser.usage = f"{parser.prog} {'|'.join((*ACTIONS, DISPATCH))} --ci {'|'.join(SYSTEMS)} [options]"
+    parser.usage = f"{parser.prog} {'|'.join((*ACTIONS, DISPATCH, DOCTOR))} --ci {'|'.join(SYSTEMS)} [options]"
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, prog=parser.prog)
 
     def add(name: str, summary: str, main: Main) -> argparse.ArgumentParser:
@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     for name, summary in ACTIONS.items():
         _add(name, add(name, summary, _main))
+    summary = "tell what a CI system lacks for the jobs of pipeline files"
+    checkup.add_arguments(add(DOCTOR, summary, checkup.main))
     dispatch.add_arguments(add(DISPATCH, "start a job on its CI system and wait for it", dispatch.main))
 
 
