@@ -6,6 +6,7 @@ is imported when it is run; a step's command is made from its ``Inputs``, so a c
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from anka_ci import __version__, account
-from anka_ci.commands import Command, Parser, begin, reporter, tell
+from anka_ci.commands import Command, Parser, begin, reporter, tell, wants_summary
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion, surprise
 from anka_ci.result import Result, Status
@@ -72,7 +73,9 @@ def _failed(words: Sequence[str], error: Mapping[str, object], console: Console)
     if name is None or console.reported:
         return code
     status: Status = "interrupted" if code == InterruptError.code else "failed"
-    return tell(name, Result(name=words[0], status=status, code=code, error=error), console)
+    result = Result(name=words[0], status=status, code=code, error=error)
+    result.summary = wants_summary(argparse.Namespace(report=name, inputs_file=None), console)
+    return tell(name, result, console)
 
 
 def _dispatch(arguments: list[str], console: Console) -> int:

@@ -193,6 +193,8 @@ def test_no_other_command_is_let_in_and_what_never_began_is_annotated_too(uses):
         assert 1 == len(done.errors)
         assert f"usage::the input command is one of run, plan, check, not {command!r}" in done.errors[0]
         assert "failed" == json.loads(Path(done.outputs["result-file"]).read_text())["status"]
+        assert done.summary
+    assert "" == uses(".", {"command": "serve", "summary": "false"}).summary
 
 
 def test_a_file_of_inputs_brings_what_is_too_long_for_the_environment(uses, connection, tmp_path):

@@ -11,7 +11,8 @@ unless `on-interrupt: leave`. With `wait: false` it only starts; `distribution` 
 
 A job that is run again follows the distribution that its first run has left: one of the same version to the same nodes
 that is still going and began less than six hours ago. Where the controller does not tell enough to be sure, or there
-are several, the step says so and starts another, which moves nothing twice. `again: true` never follows one.
+are several, the step says so and starts another, which moves nothing twice. What is followed counts as the job's own:
+an interruption cancels it, unless `on-interrupt: leave`. `again: true` never follows one.
 """
 
 from __future__ import annotations
