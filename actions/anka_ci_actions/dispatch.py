@@ -5,15 +5,19 @@ Decides nothing about when to stop waiting; ``anka_ci.adapter.builds`` does.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anka_ci.adapter.builds import Build
 from anka_ci.anka import Anka
+from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import arg
 from anka_ci.secret import Redactor
 from anka_ci_actions.service import Repository, Run, connect
 
+FEW = 5
+"""So many jobs that failed are told."""
 WELL = {"success", "neutral"}
 """Conclusions of a run that did what was asked; of one that was ``skipped``, nothing ran."""
 
@@ -43,7 +47,13 @@ class Workflow:
         return _build(self._repository.dispatch(self._name, self._ref or self._repository.default_branch(), inputs))
 
     def look(self, build: Build) -> Build:
-        return _build(self._repository.run(int(build.id)))
+        found = _build(self._repository.run(int(build.id)))
+        if found.went != "wrong":
+            return found
+        try:
+            return dataclasses.replace(found, reason=", ".join(self._repository.failed(int(build.id))[:FEW]))
+        except AnkaCiError:  # how it ended is known all the same
+            return found
 
     def cancel(self, build: Build, seconds: float) -> bool:
         return self._repository.afterwards(seconds).cancel(int(build.id))

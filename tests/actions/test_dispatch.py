@@ -108,6 +108,27 @@ def test_the_end_of_the_run_is_the_code(github, go, run_details, conclusion, cod
         )
 
 
+JOBS = [
+    {"id": 1, "name": "lint", "conclusion": "success", "steps": [("Set up job", "success")]},
+    {"id": 2, "name": "push", "conclusion": "failure", "steps": [("Set up job", "success"), ("Push", "failure")]},
+    {"id": 3, "name": "report", "conclusion": "skipped", "steps": []},
+    {"id": 4, "name": "hung", "conclusion": "timed_out", "steps": []},
+]
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_what_failed_in_the_run_is_told_where_it_can_be(github, go, may):
+    def during(clock, cancelled):
+        if repo(github).runs:
+            repo(github).runs[0]["jobs"] = JOBS
+            if not may:
+                github.fail(403, on="/jobs", message="Resource not accessible")
+
+    result, _ = go("failure", during=during)
+    why = ": job 'push' in step 'Push', job 'hung'" if may else ""
+    assert (7, f"refresh.yml ended with failure{why}") == (result.code, result.error["message"])
+
+
 def test_an_older_server_lists_the_run_later_and_it_is_found(github, go):
     github.run_details, github.lists_runs_after = False, 3
     other = workflows.start(repo(github), "refresh.yml", "main")
@@ -188,6 +209,19 @@ def test_what_has_ended_meanwhile_is_not_said_to_be_cancelled(github, go):
         cancelled.set("SIGINT")
 
     assert "it had ended already" == go(during=both)[0].error["hint"]
+
+
+def test_an_end_that_is_seen_stands_also_when_an_interruption_comes_with_it(github, go):
+    flag = []
+
+    def ending(request):
+        if flag and "/actions/runs/" in request.path:
+            repo(github).runs[0] |= {"status": "completed", "conclusion": "success"}
+            flag[0].set("SIGINT")
+
+    github.faults.append(ending)
+    result, _ = go(during=lambda clock, cancelled: flag.append(cancelled))
+    assert (0, "success") == (result.code, result.steps[0].outputs["outcome"])
 
 
 def test_an_interruption_before_the_run_is_known_finds_and_cancels_it(github, go):

@@ -149,6 +149,9 @@ def files(there: Repository, double: Double) -> None:
 def runs(there: Repository, double: Double) -> None:
     started = there.dispatch("refresh.yml", "main", {})
     there.run(started.id)
+    steps = [("Set up job", "success"), ("Push", "failure")]
+    double.repos["octo/there"].runs[0]["jobs"] = [{"id": 7, "name": "push", "conclusion": "failure", "steps": steps}]
+    assert ["job 'push' in step 'Push'"] == there.failed(started.id)
     assert there.cancel(started.id)
     assert not there.cancel(started.id)
     assert there.run(started.id).ended

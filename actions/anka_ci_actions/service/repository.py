@@ -154,6 +154,10 @@ class Repository:
         """A workflow run as it is now."""
         return runs.run(self.connection, self.path, run_id)
 
+    def failed(self, run_id: int) -> list[str]:
+        """What failed in a run, job by job, in words."""
+        return runs.failed(self.connection, self.path, run_id)
+
     def cancel(self, run_id: int) -> bool:
         """Ask for the end of a run; False when it had ended already."""
         return runs.cancel(self.connection, self.path, run_id)

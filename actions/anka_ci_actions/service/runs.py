@@ -19,8 +19,8 @@ LISTED_WITHIN = 60.0
 PAUSE = 2.0
 LAST = 2.0
 """Seconds for a last look after an interruption."""
-MOST_INPUTS = 25
-"""Source: the published description of the call."""
+NOT_FAILED = {None, "success", "neutral", "skipped"}
+"""Conclusions of a job or a step that is not why its run failed; None: it did not come to an end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,19 @@ class Run:
 def run(connection: Connection, path: str, run_id: int) -> Run:
     """A run as it is now. See https://docs.github.com/en/rest/actions/workflow-runs#get-a-workflow-run."""
     return _read(connection.get(READ_RUNS, f"{path}/actions/runs/{run_id}"))
+
+
+def failed(connection: Connection, path: str, run_id: int) -> list[str]:
+    """What failed in the latest attempt of a run, job by job, each with its first step that failed.
+
+    See https://docs.github.com/en/rest/actions/workflow-jobs#list-jobs-for-a-workflow-run.
+    """
+    found = []
+    for job in connection.pages(READ_RUNS, f"{path}/actions/runs/{run_id}/jobs", "jobs"):
+        if job.get("conclusion") not in NOT_FAILED:
+            step = next((each for each in job.get("steps") or () if each.get("conclusion") not in NOT_FAILED), None)
+            found.append(f"job {part(job, 'name')!r}" + (f" in step {part(step, 'name')!r}" if step else ""))
+    return found
 
 
 def cancel(connection: Connection, path: str, run_id: int) -> bool:

@@ -37,13 +37,15 @@ class BrokenOffError(InterruptError):
 class Build:
     """One run. ``state`` is the CI system's own word; ``outcome`` is empty until it has ended.
 
-    ``went`` is what the end means: it did what was asked, it failed, or it was cancelled.
+    ``went`` is what the end means: it did what was asked, it failed, or it was cancelled. ``reason`` says what failed
+    in it, where the CI system tells.
     """
 
     id: str
     url: str
     state: str = ""
     outcome: str = ""
+    reason: str = ""
     went: Literal["", "well", "wrong", "cancelled"] = ""
 
 
@@ -77,7 +79,8 @@ def dispatch(
     try:
         if wait:
             build = _follow(builder, build, anka)
-        anka.cancelled.check(f"wait for {build.url}")
+        if not build.went:  # an end that is known stands, also when an interruption comes with it
+            anka.cancelled.check(f"wait for {build.url}")
         return _result(builder, build, anka.clock.monotonic() - started)
     except AnkaCiError as error:
         error.facts["url"] = build.url
@@ -117,7 +120,7 @@ def _cancel(builder: Builder, build: Build, seconds: float, keep: bool) -> str:
 
 def _result(builder: Builder, build: Build, seconds: float, error: AnkaCiError | None = None) -> Result:
     if error is None and build.went in ("wrong", "cancelled"):
-        words = f"{builder.job} ended with {build.outcome}"
+        words = f"{builder.job} ended with {build.outcome}" + (f": {build.reason}" if build.reason else "")
         error = EndedBadlyError(words, hint=f"see {build.url}", url=build.url)
     outputs = {key: value for key, value in dataclasses.asdict(build).items() if value and key != "went"}
     status: Literal["done", "failed", "interrupted"] = "done"

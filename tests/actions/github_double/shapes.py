@@ -320,3 +320,36 @@ def run(double: Double, found: Repo, each: dict[str, Any]) -> dict[str, Any]:
         "head_repository": small_repo(double, found),
         **{f"{name}_url": f"{url}/{name}" for name in names},
     }
+
+
+def job(double: Double, found: Repo, run: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    """A job of a run: its ``name``, ``conclusion``, and ``steps`` as pairs of both."""
+    url = f"{double.url}/repos/{found.name}/actions/jobs/{each['id']}"
+    steps = [
+        {"name": name, "status": "completed", "conclusion": conclusion, "number": number}
+        for number, (name, conclusion) in enumerate(each["steps"], 1)
+    ]
+    return {
+        "id": each["id"],
+        "node_id": "J_1",
+        "run_id": run["id"],
+        "run_url": f"{double.url}/runs/{run['id']}",
+        "head_sha": run["head_sha"],
+        "workflow_name": run["name"],
+        "head_branch": run["head_branch"],
+        "name": each["name"],
+        "url": url,
+        "html_url": url,
+        "status": "completed",
+        "conclusion": each["conclusion"],
+        "started_at": EPOCH,
+        "completed_at": EPOCH,
+        "created_at": EPOCH,
+        "check_run_url": url,
+        "labels": [],
+        "runner_id": None,
+        "runner_name": None,
+        "runner_group_id": None,
+        "runner_group_name": None,
+        "steps": steps,
+    }

@@ -70,6 +70,13 @@ def _run(double: Double, request: Request) -> Answer:
     return Answer(200, shapes.run(double, double.repo(request), _found(double, request)))
 
 
+@route("GET", ACTIONS + "/runs/{run_id}/jobs", "actions=read")
+def _jobs(double: Double, request: Request) -> Answer:
+    run = _found(double, request)
+    shown = [shapes.job(double, double.repo(request), run, each) for each in run.get("jobs", ())]
+    return Answer(200, {"total_count": len(shown), "jobs": shown})
+
+
 @route("POST", ACTIONS + "/runs/{run_id}/cancel", "actions=write")
 def _cancel(double: Double, request: Request) -> Answer:
     found = _found(double, request)
