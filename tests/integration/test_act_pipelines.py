@@ -26,10 +26,10 @@ def served(tmp_path):
 def run(machine, served):
     """Run steps in one job that is connected to the server, with its ``anka`` on the PATH of the machine."""
 
-    def start(*steps, **more):
+    def start(*steps, options=(), **more):
         path = f"{Path(served.anka).parent}:{acting.PATH}"
         job = acting.job(steps, acting.connected(served))
-        return machine.run(acting.workflow({"job": job}), env={"PATH": path}, **more)
+        return machine.run(acting.workflow({"job": job}), *options, env={"PATH": path}, **more)
 
     return start
 
@@ -69,3 +69,24 @@ def test_a_failure_in_the_middle_is_one_annotation_and_the_steps_before_it_have_
     assert "v2" == json.loads(ran.job["run"].outputs["outputs"])["push"]["tag"]
     assert 1 == len(ran.job["run"].annotations), ran.shown()
     golden.check("failure", golden.told(ran.job["run"], golden.declared(".")), {str(tmp_path): "<folder>"})
+
+
+def test_the_result_document_is_a_file_for_later_steps_also_of_a_failure(run):
+    read = {
+        "id": "read",
+        "if": "always()",
+        "run": 'cat "$FILE"',
+        "env": {"FILE": "${{ steps.run.outputs.result-file }}"},
+    }
+    ran = run(root("run", file="ci/undo.yml", set="tag=v9"), read)
+    document = json.loads(ran.job["read"].log)
+    assert ("anka-ci/result/1", "failed") == (document["schema"], document["status"])
+    assert json.loads(ran.job["run"].outputs["result"]) == document
+
+
+def test_a_debug_run_tells_what_is_asked_of_the_servers(run):
+    quiet = run(root("plan", file="ci/undo.yml", set="tag=v1")).job["plan"]
+    loud = run(root("plan", file="ci/undo.yml", set="tag=v1"), options=["--env", "RUNNER_DEBUG=1"]).job["plan"]
+    assert "GET /api/v1/" not in quiet.log
+    assert "/api/v1/registry/" in loud.log
+    assert quiet.outputs["outputs"] == loud.outputs["outputs"]
