@@ -32,6 +32,8 @@ NAMES = {
 """Outputs that are lists of names, and the words for them."""
 DRIFT = {"drift": "off their channels", "gone": "that the registry has no more"}
 """Outputs that list drift, and the words for it."""
+MOST = 100
+"""So many items of a list are told; the document holds all."""
 FEW = 5
 """So many nodes are told one by one in a line."""
 
@@ -192,7 +194,8 @@ def cell(key: str, value: object) -> str:
     if key in BYTES and isinstance(value, int):
         return show_size(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(item) for item in value) or "-"
+        more = f" and {len(value) - MOST} more" if len(value) > MOST else ""
+        return ", ".join(str(item) for item in value[:MOST]) + more or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

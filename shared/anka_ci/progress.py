@@ -180,8 +180,10 @@ class Nodes:
             return False
         self._total = max(self._total, int(event.total), len(self.states))
         tenth = int(self._ended() / self._total / SHARE) if self._total else 0
-        more, self._tenth = tenth > self._tenth, max(tenth, self._tenth)
-        return more and bool(self.states)
+        if not self.states or tenth <= self._tenth:
+            return False
+        self._tenth = tenth
+        return True
 
     def tally(self) -> str:
         """How many are where, in one line."""

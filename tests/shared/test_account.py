@@ -63,3 +63,11 @@ def test_a_failure_says_where_it_is(error, text):
 @pytest.mark.parametrize(("count", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (61, "61 s"), (185, "3m5s")])
 def test_seconds(count, text):
     assert text == account.seconds(count)
+
+
+def test_of_a_long_list_the_first_are_told_and_the_others_counted():
+    names = [f"n{number}" for number in range(account.MOST + 7)]
+    shown = account.cell("succeeded", names)
+    assert shown.endswith(f", n{account.MOST - 1} and 7 more")
+    assert "n0, n1" == account.cell("succeeded", names[:2])
+    assert "-" == account.cell("succeeded", [])

@@ -72,6 +72,7 @@ def test_of_many_nodes_few_lines_tell_how_many_are_where_and_each_failure(capsys
     alone = [line for line in lines if line not in tallies]
     assert ["  node-7: failed (disk full)", "  node-900: failed (disk full)"] == alone
     assert 9 <= len(tallies) <= 14
+    assert "  v1: 0 of 2000 nodes ended (100 pulling, 1900 queued)" == tallies[0]
     assert "  v1: 200 of 2000 nodes ended (199 done, 1 failed, 100 pulling, 1700 queued)" in tallies
     assert tallies == sorted(tallies, key=lambda line: int(line.split()[1]))
 

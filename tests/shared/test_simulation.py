@@ -137,4 +137,4 @@ def test_the_fleet_is_listed_distributed_to_waited_for_and_cancelled_with_a_requ
     counts.clear()
     evicted = perform("evict", {"template": ID, "group": "ios"}, anka, plan_only=True)
     assert members == len(evicted.plan["loses"])
-    assert {"GET /api/v1/node": 1, "GET /api/v1/group": 1} == counts
+    assert {"GET /api/v1/node": 1, "GET /api/v1/group": 1, "GET /api/v1/vm": 1} == counts  # who runs on what goes
