@@ -1,6 +1,7 @@
-"""``anka-ci check``: every problem of a pipeline file.
+"""``anka-ci check``: every problem of a pipeline file, and with ``--live`` every name in it that is not there.
 
-Asks no server and reads no environment but for the inputs that a CI system hands in, so it says the same everywhere.
+Without ``--live`` it asks no server and reads no environment but for the inputs that a CI system hands in, so it says
+the same everywhere.
 """
 
 from __future__ import annotations
@@ -11,24 +12,44 @@ from pathlib import Path
 
 from anka_ci import inputs, pipeline
 from anka_ci.adapter.system import Source
-from anka_ci.clock import Clock
-from anka_ci.commands import add_output, finish, job, outcome
+from anka_ci.anka import Anka
+from anka_ci.clock import Cancelled, Clock, Deadline
+from anka_ci.commands import add_input, add_output, finish, job, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
+from anka_ci.pipeline import live
 from anka_ci.pipeline.model import Pipeline
 from anka_ci.pipeline.setting import DEFAULT_FILE
 from anka_ci.result import Result
+
+CONNECTION = tuple(
+    field
+    for field in inputs.fields(inputs.SharedInputs)
+    if field.key in ("context", "controller-url", "registry-url", "timeout")
+)
+"""The options of ``--live``; how to sign in is in the context and the environment."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare its options."""
     parser.usage = f"{parser.prog} [FILE …]"
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"the pipeline files [{DEFAULT_FILE}]")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="also look for every template, tag, group, node and channel that a file names, where it has to be",
+    )
+    connection = parser.add_argument_group("the connection, for --live; an option wins over the file's context")
+    for field in CONNECTION:
+        add_input(connection, field)
     add_output(parser)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    """Print each file that is right on stdout, and the problems of the others on stderr; 2 when there are any."""
+    """Print each file that is right on stdout, and the problems of the others on stderr.
+
+    2 when there are any, 4 when names are not there.
+    """
     code = 0
     for file in options.files or [None]:
         said: list[str] = []
@@ -37,11 +58,28 @@ def main(options: argparse.Namespace, console: Console) -> int:
             name = file or _given(options, console)
             found = pipeline.load(Path(name))
             _sections(found, name)
-            said.append(f"{file or found.file}: {found.name}: {len(found.steps)} steps, nothing wrong\n")
+            more = _live(found, options, console, clock) if options.live else ""
+            said.append(f"{file or found.file}: {found.name}: {len(found.steps)} steps, nothing wrong{more}\n")
             return Result(name="check", status="done")
 
         code = finish(outcome("check", work), "".join(said), options, console) or code
     return code
+
+
+def _live(found: Pipeline, options: argparse.Namespace, console: Console, clock: Clock) -> str:
+    """What there is to tell of names that are all there; ``LostNamesError`` when some are not."""
+    values = {field.key: getattr(options, field.key) for field in CONNECTION}
+    context = console.context(inputs.bind(inputs.SharedInputs, values, what="check"), found.context)
+    cancelled = Cancelled()
+    anka = Anka(context, clock=clock, deadline=Deadline(clock, context.timeout), cancelled=cancelled)
+    names = live.names(found)
+    with console.interrupts(cancelled):
+        looking = live.Live(anka)
+        problems = [problem for each in names.found for problem in looking.problems(each)]
+    if problems:
+        raise pipeline.LostNamesError(found.file, problems)
+    later = f", {len(names.unknown)} are known only when it runs" if names.unknown else ""
+    return f"; {len(names.found)} names are there{later}"
 
 
 def _sections(found: Pipeline, file: str) -> None:

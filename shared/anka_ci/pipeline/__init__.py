@@ -44,10 +44,11 @@ Nothing here prints, asks a terminal or reads the process's environment. A file 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from anka_ci import document
-from anka_ci.errors import UsageError
+from anka_ci.errors import AnkaCiError, NotFoundError, UsageError
 from anka_ci.pipeline import checks
 from anka_ci.pipeline.course import plan, run
 from anka_ci.pipeline.model import Job, Parameter, Pipeline, Step, Triggers
@@ -57,6 +58,7 @@ from anka_ci.pipeline.setting import FileInputs, Setting, prepare
 __all__ = [
     "FileInputs",
     "Job",
+    "LostNamesError",
     "Parameter",
     "Pipeline",
     "PipelineError",
@@ -76,15 +78,35 @@ __all__ = [
 class PipelineError(UsageError):
     """A pipeline file that cannot be run; ``problems`` are all that it has, in the order of the file."""
 
-    def __init__(self, file: str, problems: list[UsageError]) -> None:
+    def __init__(self, file: str, problems: Sequence[AnkaCiError]) -> None:
         first = problems[0]
-        if len(problems) == 1:
-            super().__init__(first.message, hint=first.hint, **first.facts)
-        else:
-            lines = [f"{each.message}\n  {each.hint}" if each.hint else each.message for each in problems]
-            super().__init__(f"{file}: {len(problems)} problems\n" + "\n".join(lines), file=file)
-            self.facts["problems"] = [each.emit() for each in problems]
+        super().__init__(_told(file, problems), hint=first.hint if len(problems) == 1 else "", **_facts(file, problems))
         self.problems = tuple(problems)
+
+
+class LostNamesError(NotFoundError):
+    """A pipeline file with names that are not there, or mean two things; ``problems`` are all of them."""
+
+    def __init__(self, file: str, problems: Sequence[AnkaCiError]) -> None:
+        first = problems[0]
+        hint = first.hint if len(problems) == 1 else ""
+        super().__init__("name", file, hint=hint)
+        self.facts |= _facts(file, problems)
+        self.message = _told(file, problems)
+        self.problems = tuple(problems)
+
+
+def _told(file: str, problems: Sequence[AnkaCiError]) -> str:
+    if len(problems) == 1:
+        return problems[0].message
+    lines = [f"{each.message}\n  {each.hint}" if each.hint else each.message for each in problems]
+    return f"{file}: {len(problems)} problems\n" + "\n".join(lines)
+
+
+def _facts(file: str, problems: Sequence[AnkaCiError]) -> dict[str, object]:
+    if len(problems) == 1:
+        return problems[0].facts
+    return {"file": file, "problems": [each.emit() for each in problems]}
 
 
 def read(root: document.Node, file: str) -> tuple[Pipeline, list[UsageError]]:

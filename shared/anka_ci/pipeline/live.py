@@ -1,0 +1,204 @@
+"""The names in a pipeline file, looked up where they have to be.
+
+Templates and tags in the registry, groups and nodes at the controller, channels in their fleet file. Only reads. A name
+that only a run can tell is counted and not guessed; one that an earlier step of the file makes is not looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from anka_ci import inputs
+from anka_ci.document import Node, Place
+from anka_ci.errors import AnkaCiError, NotFoundError, UsageError, suggestion
+from anka_ci.pipeline.model import Pipeline, Step
+from anka_ci.rules import fleet, usage
+from anka_ci.steps import catalog
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+    from anka_ci.wire.template import Template
+
+NOUNS: Mapping[str, str] = {
+    **{"template": "template", "onto": "template", "tag": "tag", "version": "version"},
+    **{"group": "group", "nodes": "node", "node": "node", "fleet": "fleet", "channels": "channel"},
+}
+"""What the inputs of steps name."""
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "push": ("template", "tag"),  # a VM of the host, and a tag that is to be made
+    "save-image": ("tag",),
+    "evict": ("template",),  # nodes may hold what the registry has lost
+}
+"""Inputs of those names that are to be found nowhere here."""
+MAKES = {"push": ("template", "tag"), "save-image": ("new-template", "tag"), "clone": ("name",)}
+"""Inputs with names that are there once the step has run."""
+CONNECTION = ("context", "controller-url", "registry-url")
+_PARAMETER = re.compile(r"\$\{\{\s*params\.([A-Za-z][A-Za-z0-9_-]*)\s*\}\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A name in a file. ``of`` is the template of a tag or version, or the fleet file of a channel."""
+
+    noun: str
+    name: str
+    place: Place
+    of: str = ""
+
+
+@dataclass(kw_only=True)
+class Names:
+    """The names of a file that can be told; ``unknown`` are the places of those that only a run can tell."""
+
+    found: list[Named] = field(default_factory=list)
+    unknown: list[Place] = field(default_factory=list)
+
+
+def names(pipeline: Pipeline) -> Names:
+    """Every name that the steps of a file have in their inputs, each once."""
+    told = Names()
+    made: set[str] = set()
+    for step in pipeline.steps:
+        if step.use is not None and not step.inputs.keys() & {*CONNECTION}:
+            told.found += [each for each in _of_step(pipeline, step, told) if each.name not in made]
+            for key in MAKES.get(step.use, ()):
+                made.update(_values(pipeline, step, key))
+        elif step.use is not None:  # it goes to another Anka than the others
+            told.unknown += [node.place for key, node in step.inputs.items() if key in NOUNS]
+    told.found = list({(each.noun, each.name, each.of): each for each in reversed(told.found)}.values())[::-1]
+    return told
+
+
+def _of_step(pipeline: Pipeline, step: Step, told: Names) -> Iterator[Named]:
+    templates = _values(pipeline, step, "onto") or _values(pipeline, step, "template")
+    fleets = _values(pipeline, step, "fleet")
+    local = step.inputs.get("local")
+    for key, node in step.inputs.items():
+        noun = NOUNS.get(key)
+        if noun is None or key in ELSEWHERE.get(str(step.use), ()) or (local is not None and local.value == "true"):
+            continue
+        values = _values(pipeline, step, key)
+        owners = {"tag": templates, "version": templates, "channel": fleets}.get(noun, [""])
+        if not values or not owners:
+            told.unknown.append(node.place)
+        yield from (Named(noun=noun, name=value, of=of, place=node.place) for value in values for of in owners)
+
+
+def _values(pipeline: Pipeline, step: Step, key: str) -> list[str]:
+    """What an input may be, as far as the file tells: a text, a list, or a parameter's default or choices."""
+    node = step.inputs.get(key)
+    declared = {each.key: each for each in inputs.fields(catalog.load(str(step.use)).Inputs)}
+    if node is None or key not in declared:
+        return []
+    found = []
+    for item in node.value if isinstance(node.value, list) else [node]:
+        texts = _texts(pipeline, item)
+        if not texts:
+            return []
+        found += texts
+    if not declared[key].many:
+        return found
+    try:
+        return [str(each) for text in found for each in inputs.parse(declared[key], text)]  # type: ignore[attr-defined]
+    except ValueError:  # what a parameter's default is worth is told when it runs
+        return []
+
+
+def _texts(pipeline: Pipeline, node: Node) -> list[str]:
+    if not isinstance(node.value, str):
+        return []
+    match = _PARAMETER.fullmatch(node.value.strip())
+    if match is None:
+        return [] if "${{" in node.value else [node.value]
+    parameter = pipeline.parameters.get(match.group(1))
+    if parameter is None:
+        return []
+    return list(parameter.choices) or ([parameter.default] if parameter.default else [])
+
+
+class Live:
+    """An Anka that is asked for names, each thing once."""
+
+    def __init__(self, anka: Anka) -> None:
+        self._anka = anka
+        self._shown: dict[str, Template | None] = {}
+
+    @cached_property
+    def _rows(self) -> list[Template]:
+        return self._anka.registry.templates()
+
+    @cached_property
+    def _nodes(self) -> set[str]:
+        return {name for node in self._anka.controller.nodes() for name in (node.name, node.id)}
+
+    @cached_property
+    def _groups(self) -> set[str]:
+        return {name for group in self._anka.controller.groups() for name in (group.name, group.id)}
+
+    def problems(self, named: Named) -> Iterator[AnkaCiError]:
+        """What is wrong with a name; nothing when it is there once."""
+        if named.noun == "template":
+            yield from self._template(named)
+        elif named.noun in ("tag", "version"):
+            yield from self._tag(named)
+        elif named.noun == "node":
+            yield from _missing(named, self._nodes, self._anka.controller.url)
+        elif named.noun == "group":
+            yield from _missing(named, self._groups, self._anka.controller.url)
+        elif named.noun == "channel":
+            yield from _missing(named, {each.name for each in fleet.read(named.of)}, named.of)
+        else:
+            yield from self._fleet(named)
+
+    def _matches(self, name: str) -> list[Template]:
+        found = [row for row in self._rows if row.id.lower() == name.lower()]
+        return found or [row for row in self._rows if row.name == name]
+
+    def _template(self, named: Named) -> Iterator[AnkaCiError]:
+        found = self._matches(named.name)
+        if len(found) > 1:
+            ids = ", ".join(row.id for row in found)
+            yield named.place.wrong(f"{len(found)} templates are named {named.name!r}", f"give one id: {ids}")
+        if not found:
+            yield from _missing(named, {row.name for row in self._rows}, self._anka.registry.url)
+
+    def _tag(self, named: Named) -> Iterator[AnkaCiError]:
+        """Nothing for a template that is not there once: that is said of the template."""
+        found = self._matches(named.of)
+        if len(found) != 1:
+            return
+        id = found[0].id
+        if id not in self._shown:
+            self._shown[id] = next(iter(usage.shown(self._anka, found)), None)
+        template = self._shown[id]
+        versions = (template.versions if template else None) or ()
+        if named.noun == "version":
+            known = {str(each.number) for each in versions if each.numbered is not None}
+        else:
+            known = {each.tag for each in versions} | ({"latest"} if versions else set())
+        yield from _missing(named, known, f"template {found[0].name}")
+
+    def _fleet(self, named: Named) -> Iterator[AnkaCiError]:
+        """The names of a fleet file's channels for this context, at their places there."""
+        try:
+            channels = fleet.read(named.name)
+        except UsageError as error:
+            yield error
+            return
+        for channel in channels:
+            if channel.within(self._anka.context.name):
+                what = {"template": [channel.template], "tag": [channel.tag], "group": list(channel.groups)}
+                for noun, each in ((noun, each) for noun, values in what.items() for each in values):
+                    yield from self.problems(Named(noun=noun, name=each, of=channel.template, place=channel.place))
+
+
+def _missing(named: Named, known: set[str], where: str) -> Iterator[AnkaCiError]:
+    if named.name not in known:
+        error = NotFoundError(named.noun, named.name, where=where, hint=suggestion(named.name, known))
+        error.message = f"{named.place}: {error.message}"
+        error.facts |= named.place.facts()
+        yield error
