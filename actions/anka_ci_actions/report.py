@@ -82,7 +82,7 @@ def report(result: Result, redactor: Redactor, env: Mapping[str, str]) -> None:
 
 
 def _warner(runner: Runner) -> commit_status.Warn:
-    return lambda text: runner.tell("warning", "anka-ci: commit status", text)
+    return lambda text: runner.once("warning", "anka-ci: commit status", text)
 
 
 def _tell_outputs(found: Mapping[str, object], env: Mapping[str, str]) -> None:

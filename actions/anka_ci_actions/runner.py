@@ -22,6 +22,7 @@ class Runner:
     def __init__(self) -> None:
         self._stopped = ""
         self._group = False
+        self._titles: set[str] = set()
 
     def mask(self, values: Iterable[str]) -> None:
         """Have the runner mask these texts in every later line of the job."""
@@ -57,6 +58,14 @@ class Runner:
         facts = {"title": title, **(place or {})}
         properties = ",".join(f"{key}={escape(str(value), property=True)}" for key, value in facts.items())
         self._say(f"::{level} {properties}::{escape(message)}")
+
+    def once(self, level: str, title: str, message: str) -> None:
+        """Annotate the run the first time that it is about ``title``; later it is a line that nobody obeys."""
+        if title in self._titles:
+            self._write([f"{title}: {' '.join(message.split())}"])
+        else:
+            self._titles.add(title)
+            self.tell(level, title, message)
 
     def _say(self, *lines: str) -> None:
         """Lines to be obeyed, also while the others are not."""

@@ -145,9 +145,13 @@ def test_a_github_that_does_not_answer_is_given_up_in_time(github, job):
 
 def test_a_token_that_may_not_is_told_what_it_takes(github, job, capsys):
     github.tokens[TOKEN] = Token({"statuses": "read"}, kind="integration")
-    report.begin(Redactor(), job)
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::warning")]
+    redactor = Redactor()
+    report.begin(redactor, job)
+    report.report(ended(), redactor, job)
+    log = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in log if line.startswith("::warning")]
     assert "`statuses: write` for a job's GITHUB_TOKEN" in line
+    assert 1 == len([line for line in log if "could not be set to success" in line]), "a line of the log, once"
 
 
 def test_no_secret_gets_into_a_status(github, job):
