@@ -36,6 +36,8 @@ EMPTY_ON_TOP = (*EMPTY, "properties", "triggers")
 """The same of a job itself; further down, Jenkins may need them."""
 VIEWS = ("properties", "folderViews", "healthMetrics", "icon", "views", "primaryView", "viewsTabBar")
 """Of a folder: its credentials and permissions, and how it looks. They are its owners', and stay as they are."""
+IN_A_FOLDER = (*VIEWS, "description")
+"""Of a folder that is nothing but one: all there is, so that any is as good as the one we would make."""
 ORDERED = ("parameterDefinitions", "a", "branches", "data")
 """Elements whose children are a list, in an order that means something; in any other it means nothing."""
 NONE = ("list", "vector", "linked-list", "empty-list")
@@ -72,10 +74,12 @@ def canonical(text: str) -> tuple[str, Mark | None]:
 def kept(root: ET.Element) -> tuple[str, ...]:
     """The parts of a job that are not ours, and stay as they are when it is written.
 
-    What a Jenkinsfile declares (parameters, triggers, options), Jenkins writes into the job on each run; what a folder
-    holds beside its description is its owners'.
+    What a Jenkinsfile declares (parameters, triggers, options), Jenkins writes into the job on each run; what is set of
+    a folder is its owners'.
     """
-    if root.tag in (BRANCHES, FOLDER):
+    if root.tag == FOLDER:
+        return IN_A_FOLDER
+    if root.tag == BRANCHES:
         return VIEWS
     definition = root.find("definition")
     if root.tag == FLOW and definition is not None and definition.get("class") == FROM_SCM:
@@ -86,17 +90,17 @@ def kept(root: ET.Element) -> tuple[str, ...]:
 def written(job: Job, there: str | None = None) -> str:
     """A job as Jenkins gets it, its mark in the description; with the parts that are not ours of what is ``there``."""
     root = parse(job.text)
+    if there is not None:
+        before = parse(there)
+        _take(before)
+        for name in kept(root) if before.tag == root.tag else ():
+            root.extend(before.findall(name))
     description = root.find("description")
     if description is None:
         description = ET.Element("description")
         root.insert(0, description)
     line = f"Made from {job.mark.source} by anka-ci (sha256 {job.mark.hash}); change that file, not this."
     description.text = f"{description.text}\n\n{line}" if description.text else line
-    if there is not None:
-        before = parse(there)
-        for name in kept(root):
-            if before.tag == root.tag:
-                root.extend(before.findall(name))
     ET.indent(root)
     return "<?xml version='1.0' encoding='UTF-8'?>\n" + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -20,7 +20,7 @@ from anka_ci.errors import RefusedError, UsageError
 from anka_ci.pipeline.model import Parameter
 from anka_ci.render import quote_groovy, render
 from anka_ci_jenkins import config
-from anka_ci_jenkins.section import INLINE, MULTIBRANCH, Section
+from anka_ci_jenkins.section import FOLDERS, INLINE, MULTIBRANCH, Section
 
 PACKAGE = "anka_ci_jenkins"
 SCRIPT, JENKINSFILE, JOB, BRANCHES, FOLDER = (
@@ -30,8 +30,6 @@ SCRIPT, JENKINSFILE, JOB, BRANCHES, FOLDER = (
     "multibranch.xml.j2",
     "folder.xml.j2",
 )
-FOLDERS = "(folders)"
-"""The source of a folder in its mark: it belongs to every pipeline file whose job is in it, and goes with none."""
 LARGEST = 60_000
 """Bytes of a pipeline file that a job can hold: a text in a script is a constant of a Java class, below 64 KiB."""
 GRACE = 600

@@ -21,6 +21,8 @@ KINDS = (INLINE, SCM, MULTIBRANCH)
 KEYS = ("job", "kind", "description", "folders", "library", "scm", "credentials", "keep", "poll")
 SCM_KEYS = ("url", "branch", "credentials", "jenkinsfile")
 KEEP_KEYS = ("builds", "days")
+FOLDERS = "(folders)"
+"""The source of a folder in its mark: it belongs to every pipeline file whose job is in it, and goes with none."""
 POLL = "H/5 * * * *"
 """When Jenkins looks for pushes, where the file says nothing: about every five minutes."""
 

@@ -310,3 +310,28 @@ def busy(server: Server, node: str) -> Iterator[None]:
     with place.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def test_the_examples_of_the_readme_work_as_they_are(groovy, server: Server, tmp_path: Path) -> None:
+    """The scripted one runs; of the declarative one, which the plugin Declarative reads, the steps run."""
+    text = (ROOT / "jenkins" / "README.md").read_text()
+    scripted, declarative = re.findall(r"```groovy\n(.*?)```", text, re.DOTALL)
+    url = "http://anka.internal:8090"
+    assert (1, 1) == (scripted.count(url), declarative.count(url))
+    steps = re.findall(r"steps \{ (ankaPipeline .*?) \}$", declarative, re.MULTILINE)
+    workspace = tmp_path / "job" / "workspace"
+    (workspace / "anka-ci.yml").write_text(
+        "version: 1\nparameters: {tag: base}\nsteps:\n"
+        "- {use: show, with: {template: sonoma, tag: '${{ params.tag }}'}}\n"
+    )
+    answers = groovy(
+        case("scripted", scripted.replace(url, server.controller_url)),
+        case("declarative", declarative, only_parse=True),
+        *(case(each, each) for each in steps),
+        params={"TAG": "v1"},
+    )
+    assert "done on node-1, node-2" == answers["scripted"]["log"].splitlines()[-1], answers["scripted"]
+    assert "message" not in answers["declarative"]
+    assert 2 == len(steps)
+    check, run = (answers[each] for each in steps)
+    assert ({}, "v1") == (check.get("returned"), run["returned"]["show"]["tag"]), (check, run)

@@ -99,12 +99,13 @@ def test_what_a_folder_and_a_jenkinsfile_hold_of_others_stays(job: Any, jenkins:
     root.append(ET.fromstring("<properties><credentials>a secret of the team</credentials></properties>"))
     jenkins.ran("scm")
     jenkins.edit("team", "change that file, not this.", "change that file, not this. And more.")
+    team = jenkins.config("team")
     jenkins.edit("scm", "<scriptPath>Jenkinsfile<", "<scriptPath>other<")
-    assert {"team": "changed-by-hand", "scm": "changed-by-hand"} == {
+    assert {"scm": "changed-by-hand"} == {
         name: verdict for name, verdict in job("plan", *files).verdicts.items() if verdict != "in-step"
     }
     assert 0 == job("apply", "--take-ours", *files).code
-    assert "a secret of the team" in jenkins.config("team")
+    assert team == jenkins.config("team")
     assert "ParametersDefinitionProperty" in jenkins.config("scm")
     assert "<scriptPath>Jenkinsfile<" in jenkins.config("scm")
     assert 0 == job("plan", *files).code
@@ -137,6 +138,37 @@ def test_a_folder_goes_only_when_nothing_is_left_in_it(job: Any, jenkins: Any, t
     assert "the folder team holds team/of-others, which would go with it" in done.err
     del jenkins.jobs["team/of-others"]
     assert (0, {}) == (destroy().code, jenkins.jobs)
+
+
+def test_a_folder_that_is_there_is_anybodys_and_not_touched(job: Any, jenkins: Any, tmp_path: Path) -> None:
+    jenkins.put("team", f"<{FOLDER}><description>The team's</description><properties><a>b</a></properties></{FOLDER}>")
+    team = jenkins.config("team")
+    name = file(tmp_path, "foldered", KINDS["foldered"])
+    done = job("apply", name)
+    assert (0, {"team": "unchanged", "team/images": "done", "team/images/foldered": "done"}) == (
+        done.code,
+        done.statuses,
+    )
+    assert {"in-step"} == {*job("plan", name).verdicts.values()}
+    digest = re.findall(r"--confirm ([0-9a-f]+)", job("destroy", "--all").err)[0]
+    assert 0 == job("destroy", "--all", "--confirm", digest).code
+    assert ({"team"}, team) == ({*jenkins.jobs}, jenkins.config("team"))
+
+
+@pytest.mark.parametrize("to", ["two", "team/one"])
+def test_a_job_that_was_renamed_moved_or_deleted_by_hand_shows_as_that(
+    to: str, job: Any, jenkins: Any, tmp_path: Path
+) -> None:
+    name = file(tmp_path, "one")
+    assert 0 == job("apply", name).code
+    jenkins.put("team", f"<{FOLDER}/>")
+    jenkins.jobs[to] = jenkins.jobs.pop("one")
+    done = job("plan", name)
+    assert (9, {"one": "create", to: "obsolete"}) == (done.code, done.verdicts)
+    assert 10 == job("apply", name).code  # its builds would go
+    del jenkins.jobs[to]
+    assert {"one": "create"} == job("plan", name).verdicts
+    assert 0 == job("apply", name).code
 
 
 def test_a_missing_folder_is_told_with_what_to_do(job: Any, jenkins: Any, tmp_path: Path) -> None:

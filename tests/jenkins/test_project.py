@@ -81,6 +81,21 @@ def test_what_the_jenkinsfile_declares_is_not_in_the_job(rendered: Render) -> No
     assert [] == re.findall(r"properties\(|parameters \{|triggers \{|options \{", script)
 
 
+def test_the_section_in_the_readme_is_taken_as_it_is(rendered: Render) -> None:
+    (block,) = re.findall(r"```yaml\n(jenkins:\n.*?)```", (ROOT / "jenkins" / "README.md").read_text(), re.DOTALL)
+    text = f"version: 1\nsecrets: [CHAT_TOKEN]\nsteps: [{{use: list}}]\n{block}"
+    job = rendered("readme", text).split("---\n")[-1]
+    for word in (
+        "Makes our images",
+        "anka-ci@v1",
+        "git-reader",
+        "&apos;chat&apos;",
+        "<numToKeep>30<",
+        "<daysToKeep>14<",
+    ):
+        assert word.replace("&apos;", "'") in job
+
+
 HEAD = "version: 1\nsteps: [{use: list}]\n"
 REFUSED = {
     "jenkins: {jobb: x}": ["unknown key 'jobb'", "did you mean 'job'?"],
@@ -183,5 +198,10 @@ def test_what_a_person_would_call_a_difference_is_one(one: str, other: str) -> N
 def test_what_is_not_ours_stays_when_a_job_is_written() -> None:
     folder = f"<{config.FOLDER}><properties><credentials>kept</credentials></properties><icon/></{config.FOLDER}>"
     text, _ = config.canonical(folder)
-    assert "kept" not in text
-    assert "<credentials>kept</credentials>" in config.written(Job(name="a", text=text, source="b"), folder)
+    assert f"<{config.FOLDER} />\n" == text
+    job = Job(name="a", text=text, source="b")
+    written = config.written(job, folder)
+    assert "<credentials>kept</credentials>" in written
+    described = config.written(job, written.replace("<description>", "<description>Of the team. "))
+    assert 1 == described.count("Made from b by anka-ci")
+    assert "<description>Of the team." in described

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
-from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Job, Outcome, digest
+from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Job, Mark, Outcome, digest
 from anka_ci.errors import AnkaCiError, RefusedError, UnreachableError
 from anka_ci_jenkins import config
+from anka_ci_jenkins.section import FOLDERS
 from anka_ci_jenkins.service.server import HOLDERS, Server
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class JenkinsJobs:
         items = self._server.listing()
         wanted = [each.name for each in items if each.name in names or config.mark_of(each.description) is not None]
         found = _each(self._found, wanted)
-        return [each for each in found if each is not None]
+        return [_as_wanted(each) if each.name in names else each for each in found if each is not None]
 
     def _found(self, name: str) -> Found | None:
         text = self._server.config(name)
@@ -119,6 +121,13 @@ def _as_found(name: str, text: str) -> Found:
     except RefusedError:
         canonical, mark = text, None
     return Found(name=name, text=canonical, mark=mark, revision=digest(f"{mark}\n{canonical}"))
+
+
+def _as_wanted(found: Found) -> Found:
+    """A folder that somebody else made is as good as ours: it is wanted to be there, and is not touched."""
+    if found.mark is not None or not found.text.startswith(f"<{config.FOLDER}"):
+        return found
+    return replace(found, mark=Mark(source=FOLDERS, hash=digest(found.text)))
 
 
 def _is_folder(job: Job) -> bool:
