@@ -288,7 +288,7 @@ def test_a_token_that_may_only_read_is_told_what_it_takes(github, go):
 
 
 def test_the_command_prints_where_the_run_is_and_the_result(github, capsys, monkeypatch):
-    code, out, err = call(capsys, monkeypatch, github.env, "refresh.yml", "--set", "tag=v2", "--wait=false", "--json")
+    code, out, err = call(capsys, monkeypatch, github.env, "--no-wait", "refresh.yml", "--set", "tag=v2", "--json")
     assert 0 == code, err
     document = json.loads(out)
     assert ("dispatch", "done") == (document["name"], document["status"])
@@ -299,7 +299,7 @@ def test_the_command_prints_where_the_run_is_and_the_result(github, capsys, monk
 
 def test_the_options_may_be_in_a_file(github, capsys, monkeypatch, tmp_path):
     file = tmp_path / "inputs.yml"
-    file.write_text("set:\n  - tag=v2\nwait: false\n")
+    file.write_text("set:\n  - tag=v2\nno-wait: true\n")
     code, _, err = call(capsys, monkeypatch, github.env, "refresh.yml", "--inputs-file", str(file))
     assert 0 == code, err
     assert {"tag": "v2"} == repo(github).runs[0]["inputs"]

@@ -247,7 +247,7 @@ def test_an_empty_repository_is_told(github, job):
 def test_a_job_that_was_applied_can_be_dispatched(github, job, capsys):
     assert 0 == job("apply", "ci/a.yml")[0]
     repo(github).workflows = {"a.yml": "\n  workflow_dispatch:\n" in repo(github).text(A)}
-    assert 0 == cli.main(["job", "dispatch", "--ci", "github", "--wait", "false", "a.yml"]), capsys.readouterr().err
+    assert 0 == cli.main(["job", "dispatch", "--ci", "github", "--no-wait", "a.yml"]), capsys.readouterr().err
 
 
 def section(title):

@@ -126,6 +126,6 @@ def test_a_job_that_is_not_there_is_told_by_the_command(job: Any, jenkins: Any) 
     done = job("dispatch", "nothing", "--ref", "main")
     assert (2, True) == (done.code, "--ref belongs to --ci github" in done.err)
     jenkins.put("one", "<flow-definition/>")
-    assert 0 == job("dispatch", "one", "--wait", "false").code
-    outputs = job("dispatch", "one", "--wait", "false").document["steps"][0]["outputs"]
+    assert 0 == job("dispatch", "one", "--no-wait").code
+    outputs = job("dispatch", "one", "--no-wait").document["steps"][0]["outputs"]
     assert ("queue-2", f"{jenkins.url}/job/one/") == (outputs["id"], outputs["url"])

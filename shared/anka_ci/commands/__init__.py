@@ -96,6 +96,14 @@ def add_input(group: argparse._ArgumentGroup, field: Field) -> None:
         group.add_argument(f"--{field.key}", dest=field.key, action=action, metavar=metavar, help=text)
 
 
+def add_option(group: argparse._ArgumentGroup, field: Field) -> None:
+    """The option of one input. A flag takes no value here, which would be taken for a file."""
+    if field.type is bool:
+        group.add_argument(f"--{field.key}", dest=field.key, action="store_const", const="true", help=field.help)
+    else:
+        add_input(group, field)
+
+
 def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 

@@ -13,7 +13,7 @@ from anka_ci import account, inputs
 from anka_ci.adapter import builds
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, finish, outcome
+from anka_ci.commands import add_option, add_output, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -32,7 +32,7 @@ class Inputs:
     """The options for every CI system."""
 
     set: tuple[str, ...] = arg("Inputs of the job, each as name=value.", default=())
-    wait: bool = arg("Wait for its end; with false the exit code only says that it was started.", default=True)
+    no_wait: bool = arg("Only start it; the exit code says no more than that it was started.", default=False)
     keep: bool = arg("Leave it running when the waiting is interrupted or takes longer than `timeout`.", default=False)
     timeout: Duration | None = arg("Give up, and cancel it, after this long; no limit when left out.", default=None)
 
@@ -45,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ci", choices=SYSTEMS, required=True, help="the CI system that the job is on")
     group = parser.add_argument_group("inputs")
     for field in inputs.fields(Inputs):
-        add_input(group, field)
+        add_option(group, field)
     for ci in SYSTEMS:
         group = parser.add_argument_group(f"--ci {ci}")
         for field in _theirs(ci):
-            add_input(group, field)
+            add_option(group, field)
     add_output(parser)
     parser.epilog = (
         "The token comes from the environment: ANKA_CI_GITHUB_TOKEN (or ANKA_CI_GITHUB_TOKEN_FILE), GITHUB_TOKEN or "
@@ -80,7 +80,7 @@ def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Resu
     anka = Anka(Context(), clock=clock, deadline=deadline, cancelled=cancelled, tell=tell)
     builder = module.builder(options.job, theirs, console.env, anka, console.redactor)
     with console.interrupts(cancelled):
-        return builds.dispatch(builder, anka, setting.pairs(own.set), wait=own.wait, keep=own.keep)
+        return builds.dispatch(builder, anka, setting.pairs(own.set), wait=not own.no_wait, keep=own.keep)
 
 
 def _theirs(ci: str) -> tuple[Field, ...]:

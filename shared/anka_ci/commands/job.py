@@ -17,7 +17,7 @@ from anka_ci.adapter.jobs import Job
 from anka_ci.adapter.keeping import Aim
 from anka_ci.adapter.system import Means, System
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, checkup, dispatch, finish, outcome
+from anka_ci.commands import add_option, add_output, checkup, dispatch, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -77,21 +77,13 @@ def _add(name: str, parser: argparse.ArgumentParser) -> None:
     shared = {field.key for field in inputs.fields(system.JobInputs)}
     group = parser.add_argument_group("every CI system")
     for field in inputs.fields(system.JobInputs):
-        _option(group, field)
+        add_option(group, field)
     for ci in SYSTEMS:
         group = parser.add_argument_group(f"{TITLES[ci]} (--ci {ci})")
         for field in _own(ci):
             if field.key not in shared:
-                _option(group, field)
+                add_option(group, field)
     add_output(parser)
-
-
-def _option(group: argparse._ArgumentGroup, field: Field) -> None:
-    """The option of one input. A flag takes no value here, which would be taken for a file."""
-    if field.type is bool:
-        group.add_argument(f"--{field.key}", dest=field.key, action="store_const", const="true", help=field.help)
-    else:
-        add_input(group, field)
 
 
 def _system(ci: str) -> System:
