@@ -40,12 +40,13 @@ def plan(step: str, nodes: Sequence[Node], *, draining: bool, wait: bool = False
         text = f"wait until no VM runs on {selection.listed([node.name for node in nodes])}"
         with_ = {"nodes": {node.id: node.name for node in nodes}}
         actions.append(Action(verb="wait", text=text, with_=with_, writes=False))
-    notes = [f"{node.name} is {'already' if draining else 'not'} in drain mode" for node in already]
-    notes += [
-        f"{name} runs {count} {'VM' if count == 1 else 'VMs'}, which {'is' if count == 1 else 'are'} left alone"
+    so = f"is {'already' if draining else 'not'} in drain mode"
+    notes = selection.notes(dict.fromkeys((node.name for node in already), so))
+    running = {
+        name: f"runs {count} {'VM' if count == 1 else 'VMs'}, which {'is' if count == 1 else 'are'} left alone"
         for name, count in busy.items()
-        if draining
-    ]
+    }
+    notes += selection.notes(running) if draining else []
     expects: dict[str, object] = {
         "changed": [node.name for node in targets],
         "already": [node.name for node in already],

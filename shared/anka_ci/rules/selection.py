@@ -6,7 +6,7 @@ Decides and reads only. A selector that matches nothing is an error and never "a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,19 @@ EMPTY_GROUP = "add nodes to it, or name another group; nodes that restart lose t
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names as text, of many the first."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def notes(why: Mapping[str, str], *, most: int = 10) -> list[str]:
+    """A note for each node and what is to be said of it; of many one for each thing that is said, with a count."""
+    if len(why) <= most:
+        return [f"{name} {said}" for name, said in why.items()]
+    grouped: dict[str, list[str]] = {}
+    for name, said in why.items():
+        grouped.setdefault(said, []).append(name)
+    return [
+        f"{len(names)} nodes, each {said} ({listed(names, most)})" if len(names) > 1 else f"{names[0]} {said}"
+        for said, names in grouped.items()
+    ]
 
 
 def only_one(**selectors: object) -> None:

@@ -81,7 +81,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     fitness = selection.fit(nodes, template, version.tag, again=inputs.again)
     title = f"{template.name}:{version.tag}"
     if len(fitness.skipped) == len(nodes):
-        listed = "; ".join(f"{name}: {reason}" for name, reason in fitness.skipped.items())
+        listed = distribution.some(fitness.skipped, most=20)
         raise RefusedError(f"no node that was chosen can take {title}: {listed}", hint="choose other nodes")
     goes_on, notes = None, list[str]()
     if fitness.targets and not inputs.again:
@@ -111,9 +111,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "pending": [] if inputs.wait else names,
         "reasons": distribution.reasons("skipped", fitness.skipped) + distribution.reasons("failed", unable),
     }
-    notes += [f"{name} is skipped: {reason}" for name, reason in fitness.skipped.items()]
-    notes += [f"{name} will get nothing, so the step will fall short: {reason}" for name, reason in unable.items()]
-    notes += [f"{name} already reports {title}" for name in already]
+    said = {name: f"is skipped: {reason}" for name, reason in fitness.skipped.items()}
+    said |= {name: f"will get nothing, so the step will fall short: {reason}" for name, reason in unable.items()}
+    notes += selection.notes(said) + selection.notes(dict.fromkeys(already, f"already reports {title}"))
     with_: dict[str, object] = {
         "nodes": targets,
         "permission-group": inputs.permission_group,

@@ -84,7 +84,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     radius = blast.of_nodes(anka, template_id, name, ids, channels=inputs.fleet)
     with_ = {"name": name, "nodes": ids, "used": list(radius.uses)}
     actions = [Action(verb="evict", text=text, with_=with_, writes=bool(targets))] if targets or unable else []
-    notes = tuple(f"{node} keeps it, so the step will fall short: {why}" for node, why in unable.items())
+    short = "keeps it, so the step will fall short"
+    notes = tuple(selection.notes({node: f"{short}: {why}" for node, why in unable.items()}))
     notes += radius.notes if targets else ()
     return Plan(step="evict", actions=tuple(actions), loses=tuple(loses), expects=expects, notes=notes)
 

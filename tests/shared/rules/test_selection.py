@@ -91,3 +91,12 @@ def test_a_vm_by_id_and_by_name():
 def test_a_running_vm_is_refused():
     with pytest.raises(RefusedError, match="push: the VM cc"):
         selection.check_stopped(Vm(id="bb", name="cc", status="running"), "push")
+
+
+def test_of_few_nodes_each_has_its_note_and_of_many_each_thing_that_is_said():
+    why = {f"n{number}": "is offline" for number in range(12)} | {"other": "is full"}
+    few = dict(list(why.items())[10:])
+    assert ["n10 is offline", "n11 is offline", "other is full"] == selection.notes(few)
+    names = ", ".join(f"n{number}" for number in range(10))
+    assert [f"12 nodes, each is offline ({names} and 2 more)", "other is full"] == selection.notes(why)
+    assert [] == selection.notes({})
