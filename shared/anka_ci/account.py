@@ -128,7 +128,8 @@ def gist(step: StepResult) -> str:
         words.append(f"frees at most {show_size(freed)}" if isinstance(freed, int) else "")
     sent = outputs.get("channels")
     if isinstance(sent, (list, tuple)):
-        words += [f"{row['wanted']} on {_few(row['succeeded'])}" for row in sent if row["succeeded"]]
+        told = [("done" if outputs.get("name") else row["wanted"], row["succeeded"]) for row in sent]
+        words += [f"{what} on {_few(names)}" for what, names in told if names]
     if "drifted" in outputs:
         counts: Any = [(len(outputs[key]), text) for key, text in DRIFT.items()]  # type: ignore[arg-type]
         words.append(", ".join(f"{count} {text}" for count, text in counts if count) or "no drift")

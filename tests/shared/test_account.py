@@ -37,6 +37,7 @@ NODES = [{"name": f"node-{number}", "state": "Active" if number else "Offline"} 
             step(channels=[{"wanted": "n:v1", "succeeded": ["a", "b"]}], evicted=["m on a"]),
             "removed m on a, n:v1 on a b",
         ),
+        (step(name="n", tag="v1", channels=[{"wanted": "n:v1", "succeeded": ["a"]}]), "n:v1, done on a"),
         (step(drifted=False, drift=[], gone=[]), "no drift"),
         (StepResult(id="x", step="x", status="skipped", notes=("y failed",)), "y failed"),
         (StepResult(id="x", step="x", status="failed", error={"message": "it would lose:\n  - all"}), "it would lose"),

@@ -15,18 +15,24 @@ is not asked here. A file looks like this::
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anka_ci import document
 from anka_ci.document import Node, Place
-from anka_ci.errors import suggestion
+from anka_ci.errors import RefusedError, UsageError, suggestion
 from anka_ci.wire.template import Template
 
 KEYS = {"template", "tag", "groups", "context", "arch"}
 ARCHS = ("amd64", "arm64")
+BOM = "\ufeff"
+QUOTED = r"""'(?:[^']|'')*'|"(?:[^"\\]|\\.)*["]"""
+"""A quoted text of YAML that ends on its line."""
+PLAIN = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+"""A tag that YAML takes as it is; all that is read here is text."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
@@ -50,6 +56,41 @@ class Channel:
 def read(path: str) -> tuple[Channel, ...]:
     """The channels of a file, in its order; ``UsageError`` with the place of what is wrong."""
     return parse(document.read(Path(path)))
+
+
+def text(path: str) -> str:
+    """The text of a file that ``read`` takes."""
+    read(path)
+    return Path(path).read_bytes().decode("utf-8")
+
+
+def moved(text: str, path: str, channel: str, tag: str) -> str:
+    """The text of a fleet file with another tag for a channel, and everything else as it was, comments too.
+
+    ``RefusedError`` where the tag is written in a way that is not one text on one line.
+    """
+    before = parse(document.parse(text.removeprefix(BOM), path))
+    root = document.parse(text.removeprefix(BOM), path).mapping("the fleet file")
+    node = root["channels"].mapping("channels")[channel].mapping(channel)["tag"]
+    lines = text.split("\n")
+    start = node.place.column - 1 + (len(BOM) if node.place.line == 1 and text.startswith(BOM) else 0)
+    line = lines[node.place.line - 1]
+    match = re.match(QUOTED if node.quoted else re.escape(str(node.value)), line[start:])
+    if match is not None:
+        new = tag if re.fullmatch(PLAIN, tag) else json.dumps(tag, ensure_ascii=False)
+        lines[node.place.line - 1] = line[:start] + new + line[start + match.end() :]
+    written = "\n".join(lines)
+    try:
+        after = parse(document.parse(written.removeprefix(BOM), path))
+    except UsageError:
+        after = ()
+    wanted = [replace(each, tag=tag) if each.name == channel else each for each in before]
+    if [replace(each, place=node.place) for each in after] != [replace(each, place=node.place) for each in wanted]:
+        raise RefusedError(
+            f"{node.place}: the tag of {channel} cannot be changed as it is written here",
+            hint="write it as a text of its own on its line, such as `tag: v1`",
+        )
+    return written
 
 
 def parse(root: Node) -> tuple[Channel, ...]:

@@ -46,6 +46,24 @@ def unable(survey: Survey) -> list[Row]:
     ]
 
 
+def untold(unable: Sequence[Row]) -> list[str]:
+    """Notes on the nodes that will get nothing."""
+    return [
+        f"{row['node']} will not get {row['channel']}, so the step will fall short: {row['reason']}" for row in unable
+    ]
+
+
+def nothing(unable: Sequence[Row], sent: Sequence[Action]) -> list[Action]:
+    """What stands in a plan for a step that can only fall short."""
+    text = "send nothing to nodes that are out of reach"
+    return [Action(verb="distribute", text=text, writes=False)] if unable and not sent else []
+
+
+def expected(action: Action) -> Row:
+    """The row that a channel's action is to come to."""
+    return row(action.with_, succeeded=list(nodes(action).values()), failed=[], pending=[])
+
+
 def sending(anka: Anka, survey: Survey) -> tuple[list[Action], list[str]]:
     """An action for each channel that has to be sent somewhere, and notes for people.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
+from anka_ci.inputs import dashed
 from anka_ci.wire.node import INACTIVE, OFFLINE, Node
 from anka_ci.wire.values import check_tag
 
@@ -43,9 +44,9 @@ def notes(why: Mapping[str, str], *, most: int = 10) -> list[str]:
 
 def only_one(**selectors: object) -> None:
     """``ValueError`` unless exactly one of the selectors is given (neither None nor False)."""
-    given = [name.rstrip("_") for name, value in selectors.items() if value is not None and value is not False]
+    given = [dashed(name) for name, value in selectors.items() if value is not None and value is not False]
     if len(given) != 1:
-        names = [name.rstrip("_") for name in selectors]
+        names = [dashed(name) for name in selectors]
         wanted = f"give exactly one of {', '.join(names[:-1])} and {names[-1]}"
         raise ValueError(f"{wanted}, not {' and '.join(given)}" if given else wanted)
 

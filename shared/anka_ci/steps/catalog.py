@@ -34,6 +34,8 @@ BUILT = (
     "evict",
     "audit",
     "reconcile",
+    "promote",
+    "rollback",
     "drain",
     "undrain",
     "save-image",
@@ -48,8 +50,6 @@ BUILT = (
 CATALOG = (
     *BUILT,
     "rollout",
-    "promote",
-    "rollback",
 )
 """Every step's name, the built ones first. Names are part of five faces and are not changed without an alias."""
 

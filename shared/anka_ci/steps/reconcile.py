@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from anka_ci.inputs import arg, build
-from anka_ci.plan import Action, Plan
+from anka_ci.plan import Plan
 from anka_ci.rules import reconciling, survey
 from anka_ci.steps import Runs
 
@@ -56,22 +56,17 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     reconciling.check(found)
     sent, notes = reconciling.sending(anka, found)
     evicted = reconciling.evictions(found) if inputs.evict_gone else []
-    actions = (*sent, *evicted)
     unable = reconciling.unable(found)
-    if unable and not sent:
-        actions += (Action(verb="distribute", text="send nothing to nodes that are out of reach", writes=False),)
-    rows = [(action.with_, list(reconciling.nodes(action).values())) for action in sent]
     expects: dict[str, Any] = {
-        "channels": [reconciling.row(with_, succeeded=names, failed=[], pending=[]) for with_, names in rows],
+        "channels": [reconciling.expected(action) for action in sent],
         "evicted": [each for action in evicted for each in reconciling.titles(action.with_)],
         "reasons": unable,
         "unverified": found.unverified,
     }
-    notes += [
-        f"{row['node']} will not get {row['channel']}, so the step will fall short: {row['reason']}" for row in unable
-    ]
+    actions = (*sent, *evicted, *reconciling.nothing(unable, sent))
     lost = tuple(reconciling.losses(found, (*sent, *evicted)))
     moved = None if sent else 0
+    notes += reconciling.untold(unable)
     return Plan(step="reconcile", actions=actions, loses=lost, bytes=moved, expects=expects, notes=tuple(notes))
 
 

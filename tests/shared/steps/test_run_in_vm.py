@@ -65,7 +65,7 @@ def test_a_failure_sets_the_vm_back_to_its_tag_and_tells_status_and_last_lines(v
 @pytest.mark.parametrize(
     ("inputs", "error", "said"),
     [
-        ({}, UsageError, "exactly one of command, script and script_file"),
+        ({}, UsageError, "exactly one of command, script and script-file"),
         ({"command": "a", "script": "b"}, UsageError, "not command and script"),
         ({"script": " \n"}, UsageError, "given but empty"),
         ({"script_file": "/nowhere/x.sh"}, UsageError, "the script /nowhere/x.sh cannot be read"),
