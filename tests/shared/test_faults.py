@@ -140,18 +140,23 @@ def test_nothing_instead_of_a_status_is_asked_again_for_two_minutes(faulty: Call
     world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: 'null', times: 4}}]")  # one of them to the plan
     assert ["virtual-1", "virtual-2"] == world.distribute().outputs["succeeded"]
     assert 3 == world.warnings().count("just now; still waiting")
-    world = faulty(f"http: [{{match: GET {DISTRIBUTE}, does: null}}]")
+    lost = f"http: [{{match: GET {DISTRIBUTE}, does: 'null'}}]"
+    world = faulty(f"{{{lost}, nodes: [{{node: virtual-2, does: silent}}]}}")
     began = world.clock.now()
     with pytest.raises(NotFoundError, match="no distribution") as caught:
         world.distribute()
     assert 120 <= world.clock.now() - began < 130
-    assert ["virtual-1", "virtual-2"] == caught.value.outputs["pending"]
+    outputs = caught.value.outputs  # what the nodes report themselves is known all the same
+    assert (["virtual-1"], ["virtual-2"], []) == tuple(outputs[key] for key in ("succeeded", "failed", "pending"))
+    assert "the controller no longer knows the request" in str(outputs["reasons"])
+    world = faulty(lost)
+    assert ["virtual-1", "virtual-2"] == world.distribute().outputs["succeeded"]
     with pytest.raises(NotFoundError, match="no distribution"):
-        perform("distribution", {"request-id": str(caught.value.outputs["request-id"])}, world.anka)
+        perform("distribution", {"request-id": str(outputs["request-id"])}, world.anka)
 
 
 def test_an_empty_node_list_is_neither_all_nodes_nor_a_removal_that_is_done(faulty: Callable[..., Faulty]) -> None:
-    world = faulty("http: [{match: GET /api/v1/node, does: 'null', after: 3}]")
+    world = faulty("http: [{match: GET /api/v1/node, does: 'null', after: 4}]")
     world.distribute()
     inputs = {"template": "sonoma", "nodes": "virtual-2"}
     confirm = digest("evict", inputs, world.anka)
@@ -159,7 +164,7 @@ def test_an_empty_node_list_is_neither_all_nodes_nor_a_removal_that_is_done(faul
         perform("evict", inputs, world.anka, confirm=confirm)
     with pytest.raises(NotFoundError, match="no node at the controller"):
         world.distribute(again="true")
-    world = faulty("http: [{match: GET /api/v1/node, does: 'null', after: 4}]")
+    world = faulty("http: [{match: GET /api/v1/node, does: 'null', after: 5}]")
     world.distribute()
     confirm = digest("evict", inputs, world.anka)
     with pytest.raises(FellShortError, match="removing from virtual-2: nothing moved for 10m"):

@@ -53,7 +53,7 @@ def follow(
 class Watch:
     """One request that is waited for. ``last`` is the request as it was last seen, None before the first look.
 
-    ``template`` is its id and tag, where they are known.
+    ``template`` is its id and tag, where they are known; ``stall`` in seconds without progress on any node.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Watch:
         names: Mapping[str, str],
         expected: Sequence[str] = (),
         template: tuple[str, str] = ("", ""),
+        stall: float = STALL,
     ) -> None:
         self.request_id = request_id
         self.last: Distribution | None = None
@@ -70,6 +71,7 @@ class Watch:
         self._names = names
         self._expected = expected
         self._template = template
+        self._stall = stall
         self._told: dict[str, tuple[str, float]] = {}
         self._settled: set[str] = set()
         self._whole: dict[str, float] = {}
@@ -78,7 +80,7 @@ class Watch:
     def wait(self, *, on_interrupt: str) -> Distribution:
         """The request when every node's part has ended, well or not."""
         try:
-            return watch.poll(self._look, self._anka, what=f"distribution {self.request_id}", stall=STALL)
+            return watch.poll(self._look, self._anka, what=f"distribution {self.request_id}", stall=self._stall)
         except UnreachableError as error:
             if isinstance(error.__cause__, NotFoundError):
                 raise error.__cause__ from None
@@ -145,7 +147,7 @@ class Watch:
     def _left(self) -> dict[str, str]:
         """Where the parts stand that have not ended, by node id."""
         shares = self.last.nodes if self.last is not None else {}
-        return {node: _standing(share) for node, share in shares.items() if not share.ended}
+        return {node: standing(share) for node, share in shares.items() if not share.ended}
 
     def _explain(self, left: Mapping[str, str]) -> dict[str, str]:
         """Where the parts stand, by the nodes' names; of nodes that are out of reach, that."""
@@ -176,7 +178,8 @@ class Watch:
         return "the request was cancelled"
 
 
-def _standing(share: NodeShare) -> str:
+def standing(share: NodeShare) -> str:
+    """Where a part stands that has not ended."""
     if share.progress >= 1:
         return "it stays at progress 1 and is never told as done, as controllers before 1.33 can leave it"
     if share.progress > 0:

@@ -1,4 +1,4 @@
-"""Selection: which nodes, templates and VMs are meant, and which nodes can take a template.
+"""Selection: which nodes, templates and VMs are meant, and which nodes are out of reach.
 
 Decides and reads only. A selector that matches nothing is an error and never "all".
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
@@ -17,7 +16,6 @@ from anka_ci.wire.values import check_tag
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
-    from anka_ci.wire.template import Template
     from anka_ci.wire.vm import Vm
 
 
@@ -89,35 +87,6 @@ def _named(nodes: Sequence[Node], names: Sequence[str]) -> set[str]:
             raise NotFoundError("node", name, known=by_name)
         found.add(matches[0])
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitness:
-    """Nodes parted by what a template has to do with them; reasons by node name, in the order of the nodes."""
-
-    targets: tuple[Node, ...]
-    already: tuple[Node, ...]
-    skipped: dict[str, str]
-    unable: dict[str, str]
-
-
-def fit(nodes: Sequence[Node], template: Template, tag: str, *, again: bool = False) -> Fitness:
-    """Part nodes into those to send a tag to, those that report it already, of a foreign arch, and unable to take it.
-
-    With ``again`` no node counts as holding it already. An unknown arch or state is no obstacle.
-    """
-    targets, already = [], []
-    skipped, unable = {}, {}
-    for node in nodes:
-        if not again and node.tag_of(template.id) == tag:
-            already.append(node)
-        elif template.arch and node.arch and template.arch != node.arch:
-            skipped[node.name] = f"the node is {node.arch}, the template is {template.arch}"
-        elif reason := out_of_reach(node):
-            unable[node.name] = reason
-        else:
-            targets.append(node)
-    return Fitness(targets=tuple(targets), already=tuple(already), skipped=skipped, unable=unable)
 
 
 def out_of_reach(node: Node) -> str:

@@ -2,12 +2,26 @@
 
 Goes to exactly one of all nodes (`all: true`), the nodes of a `group`, or the `nodes` that are named. Nodes that
 already report the tag are left alone unless `again: true`; use that after a tag was replaced, because a node reports a
-tag's name and not its content. Nodes of a known foreign architecture are skipped. A node that is offline or inactive is
-sent nothing and counts as failed.
+tag's name and not its content.
 
-Waits until every node's part has ended, and fails (code 7) when any did not succeed, naming it and why; the outputs
-are there all the same. When it is interrupted, or its `timeout` is over, the request is cancelled at the controller
-unless `on-interrupt: leave`. With `wait: false` it only starts; `distribution` waits for it, in another job if need be.
+Waits until every node's part has ended, and until the nodes that are done report the tag themselves, for a minute at
+most: one that does not has failed. What a node that reports no templates holds cannot be told: it counts as done, and
+is named in `unverified`.
+
+When that is good enough is a policy. Left out, all nodes have to have the tag, and the step fails (code 7) when any has
+not, naming it and why. `at-least` is content with fewer, as a number or a percentage of the nodes that count, and
+`must-have` names those that have to have it in any case. What nodes mean that are `offline`, `inactive`, `draining` or
+of the wrong architecture (`wrong-arch`) can be said for each: `exclude` sends them nothing and does not count them,
+`tolerate` counts them and lets them go without, `fail` fails the step when one of them goes without. Left out, the
+wrong architecture is excluded; the others fail the step, or are tolerated where `at-least` is content with fewer.
+Draining nodes take distributions, offline and inactive ones are sent nothing. A policy that cannot be met by the nodes
+as they are is refused before anything is sent.
+
+With `retries` the nodes that failed, and only they, are sent the tag again while the policy is not met; `timeout` is
+for all of it. When the wait is interrupted, the `timeout` is over, or nothing moves anywhere for as long as `stall`,
+the request is cancelled at the controller unless `on-interrupt: leave`; where enough nodes have the tag by then, that
+is no failure. The outputs are there all the same. With `wait: false` it only starts; `distribution` waits for it, in
+another job if need be.
 
 A job that is run again follows the distribution that its first run has left: one of the same version to the same nodes
 that is still going and began less than six hours ago. Where the controller does not tell enough to be sure, or there
@@ -21,11 +35,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.errors import RefusedError
-from anka_ci.inputs import arg, build
+from anka_ci.inputs import Duration, arg, build, python_name
 from anka_ci.plan import Action, Plan
 from anka_ci.result import NodeChanged, Progress, Said
-from anka_ci.rules import distribution, following, selection
+from anka_ci.rules import distribution, following, policy, prospect, selection
+from anka_ci.rules.delivery import MOST, Delivery
+from anka_ci.rules.policy import WAYS, Quota
+from anka_ci.rules.prospect import Parcel, Prospect
 from anka_ci.steps import Runs
 
 if TYPE_CHECKING:
@@ -51,12 +67,35 @@ class Inputs:
         choices=("cancel", "leave"),
     )
     again: bool = arg("Also send to nodes that already report the tag.", default=False)
+    at_least: str | None = arg(
+        "How many nodes have to have the tag: `all`, a number, or a percentage such as `80%`; all when left out.",
+        default=None,
+    )
+    must_have: tuple[str, ...] | None = arg(
+        "Nodes that have to have it whatever `at-least` says, by name or id, one per line.", default=None
+    )
+    offline: str | None = arg("What nodes that are offline mean.", default=None, choices=WAYS)
+    inactive: str | None = arg("What nodes without a valid licence mean.", default=None, choices=WAYS)
+    draining: str | None = arg("What nodes in drain mode mean.", default=None, choices=WAYS)
+    wrong_arch: str | None = arg(
+        "What nodes of another architecture mean; `exclude` when left out.", default=None, choices=WAYS
+    )
+    retries: int = arg("How often nodes that failed are sent it again, at most, within `timeout`.", default=0)
+    stall: Duration = arg("For how long nothing may move on any node.", default=Duration(following.STALL))
     permission_group: str | None = arg(
         "Permission group of the request; needed where resource management is on.", default=None
     )
 
     def __post_init__(self) -> None:
         selection.only_one(all_=self.all_, group=self.group, nodes=self.nodes)
+        Quota.read(self.at_least or "all")
+        if not 0 <= self.retries <= MOST:
+            raise ValueError(f"retries: {self.retries} is not from 0 to {MOST}")
+        if self.stall < following.LINGER:
+            raise ValueError(f"stall: give {following.LINGER:g}s or more; nodes do not tell of every moment")
+        for given in ("at_least", "must_have", "retries"):
+            if not self.wait and getattr(self, given):
+                raise ValueError(f"{given.replace('_', '-')} is judged at the end, so it cannot go with wait: false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,71 +106,69 @@ class Outputs:
     version: int = arg("The number of its version.")
     succeeded: tuple[str, ...] = arg("Names of the nodes whose part was done.")
     failed: tuple[str, ...] = arg("Names of the nodes whose part failed, and of those that could take nothing.")
-    skipped: tuple[str, ...] = arg("Names of the nodes of a foreign architecture.")
+    skipped: tuple[str, ...] = arg("Names of the nodes that were excluded; they do not count.")
     already: tuple[str, ...] = arg("Names of the nodes that reported the tag before.")
     pending: tuple[str, ...] = arg("Names of the nodes that were still at it: with `wait: false`, or when cut short.")
     reasons: tuple[dict[str, Any], ...] = arg("Why nodes failed or were skipped: node, state, reason.")
-    request_id: str | None = arg("The distribution's request id; absent when nothing had to be sent.", default=None)
+    request_id: str | None = arg(
+        "The distribution's request id, with `retries` the last one's; absent when nothing had to be sent.",
+        default=None,
+    )
+    needed: int | None = arg("How many nodes had to have the tag, where a policy was given.", default=None)
+    unverified: tuple[str, ...] | None = arg(
+        "Names of the nodes that are done and cannot be asked what they hold; absent when there are none.", default=None
+    )
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     template = anka.registry.stack("distribute").template(inputs.template)
     version = template.pick(inputs.tag, inputs.version)
-    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes)
-    fitness = selection.fit(nodes, template, version.tag, again=inputs.again)
-    title = f"{template.name}:{version.tag}"
-    if len(fitness.skipped) == len(nodes):
-        listed = distribution.some(fitness.skipped, most=20)
-        raise RefusedError(f"no node that was chosen can take {title}: {listed}", hint="choose other nodes")
+    everyone = anka.controller.nodes()
+    nodes = selection.choose(anka, group=inputs.group, names=inputs.nodes, among=everyone)
+    ways = {kind: getattr(inputs, python_name(kind)) for kind in policy.KINDS}
+    rule = prospect.rule_of(inputs.at_least, inputs.must_have, ways, anka, chosen=nodes, among=everyone)
+    parcel = Parcel(
+        id=template.id,
+        name=template.name,
+        arch=template.arch,
+        tag=version.tag,
+        version=version.number,
+        again=inputs.again,
+        permission_group=inputs.permission_group,
+        on_interrupt=inputs.on_interrupt,
+        stall=float(inputs.stall),
+    )
+    of = (
+        "" if inputs.all_ else next((each.id for each in nodes[0].groups if inputs.group in (each.id, each.name)), None)
+    )
+    found = prospect.foresee(parcel, rule, nodes, of=of)
+    found.check(later=inputs.retries > 0)
     goes_on, notes = None, list[str]()
-    if fitness.targets and not inputs.again:
+    if found.sends and not inputs.again:
         goes_on, notes = distribution.running(
             anka,
             template_id=template.id,
             tag=version.tag,
             version=version.number,
-            wanted=[node.id for node in fitness.targets],
+            wanted=found.sends,
             chosen=[node.id for node in nodes],
         )
-    # A node of the request that goes on is that request's to tell of, also when it is done or out of reach by now.
-    theirs = {node.id: node.name for node in nodes if goes_on is not None and node.id in goes_on.nodes}
-    targets = theirs or {node.id: node.name for node in fitness.targets}
-    names = list(targets.values())
-    unable = {name: reason for name, reason in fitness.unable.items() if name not in theirs.values()}
-    already = [node.name for node in fitness.already if node.id not in theirs]
-    expects: dict[str, object] = {
-        "id": template.id,
-        "name": template.name,
-        "tag": version.tag,
-        "version": version.number,
-        "succeeded": names if inputs.wait else [],
-        "failed": list(unable),
-        "skipped": list(fitness.skipped),
-        "already": already,
-        "pending": [] if inputs.wait else names,
-        "reasons": distribution.reasons("skipped", fitness.skipped) + distribution.reasons("failed", unable),
-    }
-    said = {name: f"is skipped: {reason}" for name, reason in fitness.skipped.items()}
-    said |= {name: f"will get nothing, so the step will fall short: {reason}" for name, reason in unable.items()}
-    notes += selection.notes(said) + selection.notes(dict.fromkeys(already, f"already reports {title}"))
-    with_: dict[str, object] = {
-        "nodes": targets,
-        "permission-group": inputs.permission_group,
-        "wait": inputs.wait,
-        "on-interrupt": inputs.on_interrupt,
-    }
+    if goes_on is not None:
+        found = found.following(goes_on.id, goes_on.nodes)
+    title, names = parcel.title, selection.listed(found.names)
+    with_: dict[str, object] = {"prospect": found.emit(), "wait": inputs.wait, "retries": inputs.retries}
     actions: list[Action] = []
     if goes_on is not None:
-        with_["request-id"] = expects["request-id"] = goes_on.id
-        text = f"follow the distribution {goes_on.id}, which brings {title} to {selection.listed(names)} already"
+        text = f"follow the distribution {goes_on.id}, which brings {title} to {names} already"
         actions.append(Action(verb="follow", text=text, with_=with_, writes=False))
-    elif names:
-        text = f"distribute {title} to {selection.listed(names)}"
-        actions.append(Action(verb="distribute", text=text, with_=with_))
-    elif unable:
-        actions.append(Action(verb="distribute", text=f"send {title} to no node, as none can take it", writes=False))
-    moved = None if names else 0  # what each node has of it already is its own secret
-    return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=tuple(notes))
+    elif found.sends:
+        actions.append(Action(verb="distribute", text=f"distribute {title} to {names}", with_=with_))
+    elif found.short:
+        text = f"send {title} to no node, as none can take it"
+        actions.append(Action(verb="distribute", text=text, with_=with_, writes=False))
+    moved = None if found.sends else 0  # what each node has of it already is its own secret
+    expects = found.expects(wait=inputs.wait)
+    return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=(*notes, *found.notes()))
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
@@ -145,22 +182,12 @@ def run(plan: Plan, anka: Anka) -> Outputs:
     if not plan.actions:
         return build(Outputs, known)
     with_: Mapping[str, Any] = plan.actions[0].with_
-    if names := with_.get("nodes"):
-        known |= {"succeeded": [], "pending": list(names.values())}
-        request_id = with_.get("request-id") or distribution.begin(
-            anka,
-            template_id=str(known["id"]),
-            tag=str(known["tag"]),
-            version=int(str(known["version"])),
-            node_ids=list(names),
-            permission_group=with_["permission-group"],
-        )
-        if "request-id" in with_:
-            text = f"following the distribution {request_id}, which goes on since an earlier run"
-            anka.tell(Said(text=text, level="notice"))
-        known["request-id"] = request_id
-        if with_["wait"]:
-            ends = with_["on-interrupt"]
-            known = following.follow(known, request_id, anka, names, expected=list(names), on_interrupt=ends)
-    distribution.judge(known, f"{known['name']}:{known['tag']}")
-    return build(Outputs, known)
+    delivery = Delivery(Prospect.read(with_["prospect"]), anka)
+    if delivery.request_id:
+        text = f"following the distribution {delivery.request_id}, which goes on since an earlier run"
+        anka.tell(Said(text=text, level="notice"))
+    if with_["wait"]:
+        delivery.bring(retries=with_["retries"])
+    else:
+        delivery.begin()
+    return build(Outputs, delivery.known())

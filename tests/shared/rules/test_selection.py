@@ -7,7 +7,7 @@ import pytest
 
 from anka_ci.errors import NotFoundError, RefusedError, UsageError
 from anka_ci.rules import selection
-from anka_ci.wire.node import ACTIVE, DRAINING, INACTIVE, OFFLINE, UNHEALTHY, Node, NodeTemplate
+from anka_ci.wire.node import ACTIVE, Node, NodeTemplate
 from anka_ci.wire.template import Template
 from anka_ci.wire.vm import Vm
 
@@ -34,36 +34,6 @@ def test_exactly_one_selector(given, said):
 
 def test_one_selector_is_right():
     selection.only_one(all_=False, group=None, nodes=("a",))
-
-
-def test_nodes_are_parted():
-    nodes = [
-        node("here", tag="v2"),
-        node("older", tag="v1"),
-        node("bare"),
-        node("intel", arch="amd64"),
-        node("off", state=OFFLINE),
-        node("lapsed", state=INACTIVE),
-        node("busy", state=UNHEALTHY),
-        node("drained", state=DRAINING),
-        node("unknown", state="Dreaming", arch=""),
-    ]
-    found = selection.fit(nodes, SONOMA, "v2")
-    assert ["here"] == [each.name for each in found.already]
-    assert ["older", "bare", "busy", "drained", "unknown"] == [each.name for each in found.targets]
-    assert {"intel": "the node is amd64, the template is arm64"} == found.skipped
-    assert ["off", "lapsed"] == list(found.unable)
-    assert "offline" in found.unable["off"]
-
-
-def test_again_sends_to_those_that_have_it():
-    found = selection.fit([node("here", tag="v2")], SONOMA, "v2", again=True)
-    assert (["here"], ()) == ([each.name for each in found.targets], found.already)
-
-
-def test_a_template_of_unknown_arch_goes_everywhere():
-    found = selection.fit([node("intel", arch="amd64")], Template(id="x", name="x"), "v1")
-    assert ["intel"] == [each.name for each in found.targets]
 
 
 def test_a_node_by_id_name_and_group(anka):

@@ -1,0 +1,74 @@
+"""Truth: whether nodes report a tag themselves, whatever the controller says of their part of a distribution.
+
+Changes nothing. A node that reports no templates at all (before 1.20 none does) cannot be checked, which is no failure;
+nor can one that reported the tag before, because a node reports a tag's name and not its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anka_ci.errors import FellShortError, UnreachableError
+from anka_ci.rules import watch
+
+if TYPE_CHECKING:
+    from anka_ci.anka import Anka
+    from anka_ci.wire.node import Node
+
+GRACE = 60.0
+"""Seconds within which a node that is done has to report the tag. Nodes talk to the controller every few seconds; how
+often they tell of their templates is undocumented."""
+PARTING = 3.0
+"""Seconds for a last look when the deadline is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """``nodes`` are all nodes of the controller by id, as they were last seen."""
+
+    nodes: Mapping[str, Node]
+    template_id: str
+    tag: str
+
+    def of(self, node_id: str) -> bool | None:
+        """Whether a node reports the tag; None when it cannot be told."""
+        node = self.nodes.get(node_id)
+        if node is None:
+            return False
+        return None if node.templates is None else node.tag_of(self.template_id) == self.tag
+
+    def reason(self, node_id: str) -> str:
+        """What a node that does not report the tag has instead."""
+        node = self.nodes.get(node_id)
+        if node is None:
+            return "it is no longer at the controller"
+        other = node.tag_of(self.template_id)
+        return f"it reports the tag {other}" if other else "it does not report the template"
+
+
+def ask(anka: Anka, template_id: str, tag: str, node_ids: Collection[str]) -> Truth:
+    """Look at the nodes until all of these report the tag that can, for ``GRACE`` seconds at most.
+
+    When the deadline is over it is looked once more; ``UnreachableError`` when that has no answer.
+    """
+    began = anka.clock.monotonic()
+
+    def look(doors: Anka = anka) -> Truth:
+        nodes = {node.id: node for node in doors.controller.nodes()}
+        return Truth(nodes=nodes, template_id=template_id, tag=tag)
+
+    def seen() -> watch.Seen[Truth]:
+        found = look()
+        if node_ids and not found.nodes:  # old controllers can say OK and nothing more
+            raise UnreachableError("the controller lists no nodes just now")
+        late = [node for node in node_ids if found.of(node) is False]
+        return watch.Seen(value=found, ended=not late or anka.clock.monotonic() - began >= GRACE)
+
+    if anka.deadline.left() != 0:
+        try:
+            return watch.poll(seen, anka, what=f"nodes are done and are to report {tag}")
+        except FellShortError:  # the deadline, and nothing else: no look fails, and there is no limit to standing still
+            pass
+    return look(anka.afterwards(PARTING))
