@@ -18,7 +18,7 @@ from anka_ci.secret import Redactor
 from anka_ci_actions import event
 
 NAME, TOKEN = "ANKA_CI_COMMIT_STATUS", "ANKA_CI_STATUS_TOKEN"
-PATIENCE, LAST = 10.0, 0.7
+PATIENCE, LAST = 10.0, 0.5
 """Seconds that GitHub gets for one status; after an interruption, when the whole command has five."""
 Warn = Callable[[str], None]
 CLOCK = SystemClock()

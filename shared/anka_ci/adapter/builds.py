@@ -18,7 +18,7 @@ from anka_ci.rules.watch import Seen, poll
 
 STEP = "dispatch"
 """The step's name in the result document."""
-LAST, HURRY = 3.0, 0.7
+LAST, HURRY = 3.0, 0.4
 """Seconds for asking for the end of a build after an interruption; the whole command has five, and when a look at a
 silent server was broken off, most of them are gone."""
 
