@@ -68,11 +68,12 @@ class Jenkins:
         self.waits: dict[int, int] = {}
         self.cancelled: set[int] = set()
         self.full = False
+        self.release = threading.Event()
         self.lock = threading.RLock()
         self.url = ""
 
     def fail(self, pattern: str, what: Any, times: int = 1) -> None:
-        """Answer requests that match with a status, ``html``, ``crumb``, ``drop`` (the connection) or ``drop-late``."""
+        """Answer requests that match with a status, html or crumb, or hang, or drop the connection (late: after it)."""
         self.faults.append([re.compile(pattern), what, times])
 
     def asked(self, pattern: str) -> int:
@@ -144,6 +145,7 @@ def serve() -> Iterator[Jenkins]:
     try:
         yield state
     finally:
+        state.release.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -174,10 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
             if fault is not None:
                 fault[2] -= 1
-            if fault is not None and fault[1] != "drop-late":
-                self._fault(fault[1])
-                return
-            status, text, headers = self._route(verb, path, query, body)
+            if fault is None or fault[1] == "drop-late":
+                status, text, headers = self._route(verb, path, query, body)
+        if fault is not None and fault[1] != "drop-late":
+            self._fault(fault[1])
+            return
         if fault is not None:
             self._fault("drop")
         else:
@@ -189,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif what == "crumb":
             self._send(403, "<html>No valid crumb was included in the request</html>", type="text/html")
+        elif what == "hang":
+            self.jenkins.release.wait(60)
+            self.close_connection = True
         elif what == "html":
             self._send(200, "<!DOCTYPE html><html><head><title>Sign in</title></head></html>", type="text/html")
         else:

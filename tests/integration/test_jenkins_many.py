@@ -115,3 +115,24 @@ def test_an_interruption_ends_it_soon_and_tells_what_was_done(jenkins: Any, many
     assert statuses.count("done") >= 20
     assert statuses.count("interrupted") > 0
     assert {"in-step", "update"} == {*verdicts(ended(start(jenkins, many, "plan"), 9))}
+
+
+@pytest.mark.parametrize("what", [r"^GET /api/json", r"^GET .*/job-7/config\.xml$", r"^POST .*/job-7/config\.xml$"])
+def test_a_server_that_hangs_is_left_soon_after_an_interruption(what: str, jenkins: Any, many: Path) -> None:
+    for number in range(20):
+        write(many, number, 6 + len(what))
+    del jenkins.requests[:]
+    jenkins.fail(what, "hang")
+    process = start(jenkins, many, "apply")
+    deadline = time.monotonic() + 300
+    while not jenkins.asked(what):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode in (7, 130), err
+    jenkins.release.set()
+    jenkins.release.clear()

@@ -6,21 +6,15 @@ more right before it is written: what somebody changes in the moment between is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Job, Mark, Outcome, digest
-from anka_ci.errors import AnkaCiError, RefusedError, UnreachableError
+from anka_ci.errors import AnkaCiError, InterruptError, RefusedError, UnreachableError
 from anka_ci_jenkins import config
 from anka_ci_jenkins.section import FOLDERS
+from anka_ci_jenkins.service.lanes import side_by_side
 from anka_ci_jenkins.service.server import HOLDERS, Server
-
-T = TypeVar("T")
-U = TypeVar("U")
-AT_ONCE = 4
-"""Calls that are under way at a time."""
 
 
 class JenkinsJobs:
@@ -37,8 +31,9 @@ class JenkinsJobs:
         """The named jobs and those with our mark, which the listing tells by their descriptions."""
         items = self._server.listing()
         wanted = [each.name for each in items if each.name in names or config.mark_of(each.description) is not None]
-        found = _each(self._found, wanted)
-        return [_as_wanted(each) if each.name in names else each for each in found if each is not None]
+        found = side_by_side(self._found, wanted, self._server.cancelled)
+        there = [one for one in found if one is not None]
+        return [_as_wanted(one) if one.name in names else one for one in there]
 
     def _found(self, name: str) -> Found | None:
         text = self._server.config(name)
@@ -54,7 +49,7 @@ class JenkinsJobs:
         gone = [each for each in changes if each.job is None]
         rest = [each for each in changes if jobs[each.name] is not None and each not in made]
         outcomes = [self._write(each) for each in sorted(made, key=lambda each: each.name.count("/"))]
-        outcomes += _each(self._write, rest)
+        outcomes += side_by_side(self._write, rest, self._server.cancelled, _left)
         outcomes += [self._write(each) for each in sorted(gone, key=lambda each: -each.name.count("/"))]
         by_name = {outcome.name: outcome for outcome in outcomes}
         return [by_name[change.name] for change in changes]
@@ -134,12 +129,7 @@ def _is_folder(job: Job) -> bool:
     return config.parse(job.text).tag in HOLDERS
 
 
-def _each(work: Callable[[T], U], items: Sequence[T]) -> list[U]:
-    """``work`` on each item, a few at a time; in their order. What one raises ends it."""
-    if len(items) < 2:
-        return [work(each) for each in items]
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        return list(pool.map(work, items))
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _left(change: Change) -> Outcome:
+    """What is to be said of a change whose answer was not waited for."""
+    error = InterruptError(f"{change.name}: interrupted before Jenkins had answered", hint="plan tells what was done")
+    return Outcome(name=change.name, error=error)

@@ -63,6 +63,7 @@ class Server:
 
     def __init__(self, url: str, user: str | None, token: Secret | None, means: Means) -> None:
         self.url, self._means = url, means
+        self.cancelled = means.cancelled
         self._client = _Client(url, user, token.reveal() if token else None, timeout=TIMEOUT, retries=0)
 
     def listing(self) -> list[Item]:
