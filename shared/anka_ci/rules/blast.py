@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from anka_ci.errors import NotAuthorisedError, RefusedError
 from anka_ci.inputs import arg
-from anka_ci.rules import fleet, instances, usage
+from anka_ci.rules import fleet, instances, sight, usage
 from anka_ci.rules.fleet import Channel
 from anka_ci.rules.layers import Layers
 from anka_ci.rules.usage import Usage, titles
@@ -58,7 +59,7 @@ def of_versions(
     bytes: str,
 ) -> Radius:
     """What hangs on versions that go from the registry."""
-    used = Usage(templates=[template]).of_fleet(usage.see(anka, unseen=True))
+    used = Usage(templates=[template]).of_fleet(sight.see(anka, unseen=True))
     used.of_channels(each for each in _channels(anka, channels) if used.find(each.template) is not None)
     if pipelines:
         used.of_pipelines(pipelines)
@@ -69,15 +70,21 @@ def of_versions(
 
 def of_nodes(anka: Anka, template_id: str, name: str, nodes: Collection[str], *, channels: str | None) -> Radius:
     """What hangs on a template that goes from nodes, which are ids: instances that run there, and channels."""
+    notes = []
+    try:
+        there = sight.there(anka) if nodes else []
+    except (NotAuthorisedError, RefusedError) as error:
+        there = []
+        notes = [f"instances that use it there were not looked at: {error.message}"]
     running = [
         f"used there by the instance {instances.title(each)}"
-        for each in usage.there(anka)
+        for each in there
         if each.template_id.lower() == template_id.lower() and each.node_id in nodes
     ]
     sought = {template_id.lower(), name.lower()}
     named = [each for each in _channels(anka, channels) if each.template.lower() in sought]
     told = running + [f"in the channel {each.name}, which brings {each.template}:{each.tag} to nodes" for each in named]
-    return Radius(uses=tuple(sorted(told)), notes=tuple(f"in use: {each}" for each in told))
+    return Radius(uses=tuple(sorted(told)), notes=(*(f"in use: {each}" for each in told), *notes))
 
 
 def _channels(anka: Anka, path: str | None) -> list[Channel]:

@@ -11,22 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError, UnreachableError, UsageError
+from anka_ci.errors import NotFoundError
 from anka_ci.result import Said
 from anka_ci.rules import fleet, instances, mentions, selection
 from anka_ci.rules.fleet import Channel
-from anka_ci.wire.distribution import Distribution
-from anka_ci.wire.instance import TERMINATED, Instance
-from anka_ci.wire.node import Node
+from anka_ci.rules.sight import FEW, Seen, see
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
     from anka_ci.wire.template import Template, Version
 
-FEW = 3
-"""So many are named of those who use the same tag."""
-STUCK = 86400.0
-"""Seconds after which a distribution that has not ended never will: controllers before 1.33 left such behind."""
 OFTEN = 1000
 """After so many templates that were read it is told how far it is."""
 Key = tuple[str, int]
@@ -50,62 +44,6 @@ def shown(anka: Anka, rows: Sequence[Template]) -> list[Template]:
         if count % OFTEN == 0:
             anka.tell(Said(text=f"read {count} of {len(rows)} templates"))
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """The fleet as it was seen: nodes, the instances that are there, and the distributions that are under way.
-
-    ``notes`` say what could not be seen.
-    """
-
-    nodes: Sequence[Node] = ()
-    instances: Sequence[Instance] = ()
-    distributions: Sequence[Distribution] = ()
-    notes: tuple[str, ...] = ()
-
-
-def see(anka: Anka, *, unseen: bool) -> Seen:
-    """Look at nodes, instances and distributions.
-
-    Where that cannot be done (no controller, one that does not answer, does not permit it, or does not report what
-    nodes hold) it is an error, unless ``unseen`` says that it need not be: then it is a note.
-    """
-    hint = "or say if-unseen: ignore, and it is judged without them"
-    if anka.context.controller_url is None:
-        if not unseen:
-            hint = f"set ANKA_CI_CONTROLLER_URL, {hint}"
-            raise UsageError("without a controller nodes and instances that use a tag cannot be seen", hint=hint)
-        return Seen(notes=("no controller is configured: tags on nodes and of instances were not looked at",))
-    try:
-        return _seen(anka, unseen=unseen, hint=hint)
-    except (NotAuthorisedError, RefusedError, NotFoundError, UnreachableError) as error:
-        if not unseen:
-            raise
-        return Seen(notes=(f"tags on nodes and of instances were not looked at: {error.message}",))
-
-
-def there(anka: Anka) -> list[Instance]:
-    """The instances that have not ended for good."""
-    return [each for each in anka.controller.instances.all() if each.state != TERMINATED]
-
-
-def _seen(anka: Anka, *, unseen: bool, hint: str) -> Seen:
-    nodes, notes = anka.controller.nodes(), []
-    silent = [node.name for node in nodes if node.templates is None]
-    if silent:
-        notes = [f"the controller does not report what {selection.listed(silent, FEW)} hold (before 1.20 none does)"]
-        if not unseen:
-            raise UsageError(notes[0], hint=f"update it, {hint}")
-    running = there(anka)
-    try:
-        found = anka.controller.distributions()
-    except (NotFoundError, RefusedError) as error:  # an old release tells only of one that is asked for by its id
-        found = []
-        notes.append(f"distributions that are under way were not looked at: {error.message}")
-    since = anka.clock.now() - STUCK
-    moving = [each for each in found if not each.ended and (each.requested or since) >= since]
-    return Seen(nodes=nodes, instances=running, distributions=moving, notes=tuple(notes))
 
 
 @dataclass(kw_only=True)
@@ -140,18 +78,16 @@ class Usage:
     def of_fleet(self, seen: Seen) -> Usage:
         """Add what nodes hold, instances use and distributions bring."""
         self.notes += seen.notes
-        holders: dict[tuple[str, str], list[str]] = {}
-        for node in seen.nodes:
-            for held in node.templates or ():
-                holders.setdefault((held.id, held.tag), []).append(node.name)
-        for (template, tag), names in holders.items():
-            self.add(self.find(template, tag or None), f"on {selection.listed(names, FEW)}")
-        for each in seen.instances:
-            found = self.find(each.template_id, each.tag or None, each.version)
-            self.add(found, f"used by the instance {instances.title(each)}")
-        for request in seen.distributions:
-            found = self.find(request.template_id, request.tag or None, request.version)
-            self.add(found, f"on its way to nodes by the distribution {request.id}")
+        for template in self.templates:
+            id = template.id.lower()
+            for tag, names in seen.holders.get(id, {}).items():
+                self.add(self.find(id, tag or None), f"on {selection.listed(names, FEW)}")
+            for each in seen.running.get(id, ()):
+                found = self.find(id, each.tag or None, each.version)
+                self.add(found, f"used by the instance {instances.title(each)}")
+            for request in seen.moving.get(id, ()):
+                found = self.find(id, request.tag or None, request.version)
+                self.add(found, f"on its way to nodes by the distribution {request.id}")
         return self
 
     def of_channels(self, channels: Iterable[Channel]) -> Usage:

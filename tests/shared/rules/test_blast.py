@@ -10,7 +10,10 @@ from anka_ci.errors import ConfirmationError, NotFoundError
 from anka_ci.rules import blast
 from anka_ci.settings import Context
 from anka_ci.wire.start import Start
+from faulty import faulty
 from stocked import id_of, serving
+
+__all__ = ["faulty"]
 
 PUSHES = [(9, "sonoma", "base", "a"), (8, "sonoma", "v1", "ab"), (7, "sonoma", "v2", "abc"), (6, "fork", "v0", "abd")]
 WORKFLOW = """\
@@ -97,3 +100,13 @@ def test_what_cannot_be_looked_at_is_said_and_hinders_nothing(world):
         assert (2, True) == (len(notes), said in notes[0]), notes
     with pytest.raises(NotFoundError, match="no pipeline file"):
         planned(world, "revert", tag="v2", pipelines="no*where.yml")
+
+
+def test_an_evict_needs_no_permission_to_list_instances(faulty):
+    world = faulty('http: [{match: "GET /api/v1/vm", does: answer, status: 403, message: no}]')
+    world.distribute()
+    planned = perform("evict", {"template": "sonoma", "all": "true"}, world.anka, plan_only=True)
+    (note,) = planned.notes
+    assert "instances that use it there were not looked at: this controller does not let us list instances" in note
+    done = perform("evict", {"template": "sonoma", "all": "true"}, world.anka, confirm=planned.plan["digest"])
+    assert 2 == len(done.outputs["succeeded"])

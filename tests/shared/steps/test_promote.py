@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from anka_ci.anka import Anka
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, FellShortError, NotFoundError, RefusedError, UsageError
 from anka_ci.plan import Action, Plan
@@ -99,6 +102,9 @@ def test_a_channel_of_another_context_or_without_its_template_is_refused(world):
     world.file.write_text(FLEET.replace("other", "gone"))
     with pytest.raises(UsageError, match=r"fleet.yml:9:3: channel twin: the registry has no template 'gone'"):
         promote(world, channel="twin", tag="v1")
+    anka = Anka(replace(world.anka.context, name="production"), clock=world.clock)
+    with pytest.raises(UsageError, match="the channel lab is meant for another context than production"):
+        promote(world, channel="lab", tag="v1", anka=anka)
 
 
 @pytest.mark.parametrize(

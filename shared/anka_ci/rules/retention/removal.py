@@ -14,7 +14,8 @@ from anka_ci.errors import AnkaCiError, ConfirmationError, NotFoundError
 from anka_ci.plan import Action
 from anka_ci.result import Said
 from anka_ci.rules.retention.report import pulled
-from anka_ci.rules.usage import Seen, Usage, see, titles
+from anka_ci.rules.sight import Seen, see
+from anka_ci.rules.usage import Usage, titles
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka

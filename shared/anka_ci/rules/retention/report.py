@@ -15,7 +15,8 @@ from anka_ci.plan import Action, Loss
 from anka_ci.rules import selection
 from anka_ci.rules.layers import Layers, Range
 from anka_ci.rules.retention import Case, Judged, Retention
-from anka_ci.rules.usage import FEW, Usage, titles
+from anka_ci.rules.sight import FEW
+from anka_ci.rules.usage import Usage, titles
 from anka_ci.wire.template import Template, Version
 
 
