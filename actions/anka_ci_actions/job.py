@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anka_ci import document, settings
+from anka_ci.adapter.calls import Called
 from anka_ci.adapter.jobs import Job, Keeper
 from anka_ci.adapter.system import JobInputs, Means, Source
 from anka_ci.errors import UsageError
 from anka_ci.inputs import arg
-from anka_ci_actions import mark, section, workflow
+from anka_ci_actions import called, mark, section, workflow
 from anka_ci_actions.workflow import CHECKOUT, Uses
 from anka_ci_actions.working_copy import WorkingCopy
 
@@ -74,6 +75,11 @@ def jobs(sources: Sequence[Source], given: Inputs, env: Mapping[str, str]) -> Se
 def written(job: Job) -> str:
     """A workflow file as it is written, its mark first."""
     return mark.put(job)
+
+
+def calls(file: str, text: str) -> Called | None:
+    """What the workflow in a file calls, as far as its text tells; None when it is none."""
+    return called.calls(file, text)
 
 
 def keeper(given: Inputs, means: Means) -> Keeper:

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anka_ci.adapter.calls import Called
 from anka_ci.adapter.jobs import Job, Keeper
 from anka_ci.adapter.system import JobInputs, Means, Source
 from anka_ci.errors import UsageError
 from anka_ci.inputs import arg
-from anka_ci_jenkins import config, project, section
+from anka_ci_jenkins import called, config, project, section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ def jobs(sources: Sequence[Source], given: Inputs, env: Mapping[str, str]) -> Se
 def written(job: Job) -> str:
     """A job as Jenkins gets it, with its mark; a Jenkinsfile as it is."""
     return config.written(job) if job.text.startswith("<") else job.text
+
+
+def calls(file: str, text: str) -> Called | None:
+    """What the Jenkinsfile or configuration in a file calls, as far as its text tells; None when it is neither."""
+    return called.calls(file, text)
 
 
 def keeper(given: Inputs, means: Means) -> Keeper:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anka_ci import pipeline
+from anka_ci.adapter.calls import Called
 from anka_ci.adapter.jobs import Job, Keeper
 from anka_ci.clock import Cancelled, Clock, Deadline
 from anka_ci.errors import UsageError, suggestion
@@ -67,6 +68,9 @@ class System(Protocol):
 
     def written(self, job: Job) -> str:
         """A job as it stands there, with its mark."""
+
+    def calls(self, file: str, text: str) -> Called | None:
+        """What the job in a file calls, as far as its text tells; None when it is no job of this system."""
 
     def keeper(self, given: Any, means: Means) -> Keeper:
         """The place that the options name, ready to read and write."""

@@ -1,7 +1,7 @@
 """``anka-ci check``: every problem of a pipeline file, and with ``--live`` every name in it that is not there.
 
 Without ``--live`` it asks no server and reads no environment but for the inputs that a CI system hands in, so it says
-the same everywhere.
+the same everywhere. With it, a file may also be a job: a workflow, a Jenkinsfile, or a Jenkins job's ``config.xml``.
 """
 
 from __future__ import annotations
@@ -12,22 +12,13 @@ from pathlib import Path
 
 from anka_ci import inputs, pipeline
 from anka_ci.adapter.system import Source
-from anka_ci.anka import Anka
-from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, finish, job, outcome
+from anka_ci.clock import Clock
+from anka_ci.commands import add_input, add_output, finish, job, lookup, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
-from anka_ci.pipeline import live
 from anka_ci.pipeline.model import Pipeline
 from anka_ci.pipeline.setting import DEFAULT_FILE
 from anka_ci.result import Result
-
-CONNECTION = tuple(
-    field
-    for field in inputs.fields(inputs.SharedInputs)
-    if field.key in ("context", "controller-url", "registry-url", "timeout")
-)
-"""The options of ``--live``; how to sign in is in the context and the environment."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live",
         action="store_true",
-        help="also look for every template, tag, group, node and channel that a file names, where it has to be",
+        help="also look for every template, tag, group, node and channel that a file names, where it has to be; "
+        "the files may be workflows, Jenkinsfiles and jobs' config.xml too",
     )
     connection = parser.add_argument_group("the connection, for --live; an option wins over the file's context")
-    for field in CONNECTION:
+    for field in lookup.CONNECTION:
         add_input(connection, field)
     add_output(parser)
 
@@ -56,30 +48,18 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
         def work(clock: Clock, file: str | None = file, said: list[str] = said) -> Result:
             name = file or _given(options, console)
+            called = lookup.job(name) if options.live else None
+            if called is not None:
+                said.append(f"{name}: {lookup.of_job(called, options, console, clock)}\n")
+                return Result(name="check", status="done")
             found = pipeline.load(Path(name))
             _sections(found, name)
-            more = _live(found, options, console, clock) if options.live else ""
+            more = f"; {lookup.of_file(found, options, console, clock)}" if options.live else ""
             said.append(f"{file or found.file}: {found.name}: {len(found.steps)} steps, nothing wrong{more}\n")
             return Result(name="check", status="done")
 
         code = finish(outcome("check", work), "".join(said), options, console) or code
     return code
-
-
-def _live(found: Pipeline, options: argparse.Namespace, console: Console, clock: Clock) -> str:
-    """What there is to tell of names that are all there; ``LostNamesError`` when some are not."""
-    values = {field.key: getattr(options, field.key) for field in CONNECTION}
-    context = console.context(inputs.bind(inputs.SharedInputs, values, what="check"), found.context)
-    cancelled = Cancelled()
-    anka = Anka(context, clock=clock, deadline=Deadline(clock, context.timeout), cancelled=cancelled)
-    names = live.names(found)
-    with console.interrupts(cancelled):
-        looking = live.Live(anka)
-        problems = [problem for each in names.found for problem in looking.problems(each)]
-    if problems:
-        raise pipeline.LostNamesError(found.file, problems)
-    later = f", {len(names.unknown)} are known only when it runs" if names.unknown else ""
-    return f"; {len(names.found)} names are there{later}"
 
 
 def _sections(found: Pipeline, file: str) -> None:

@@ -7,15 +7,15 @@ that only a run can tell is counted and not guessed; one that an earlier step of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from anka_ci import inputs
 from anka_ci.document import Node, Place
 from anka_ci.errors import AnkaCiError, NotFoundError, UsageError, suggestion
-from anka_ci.pipeline.model import Pipeline, Step
+from anka_ci.pipeline.model import Parameter, Pipeline, Step
 from anka_ci.rules import fleet, usage
 from anka_ci.steps import catalog
 
@@ -37,17 +37,23 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
 MAKES = {"push": ("template", "tag"), "save-image": ("new-template", "tag"), "clone": ("name",)}
 """Inputs with names that are there once the step has run."""
 CONNECTION = ("context", "controller-url", "registry-url")
+Connection = tuple[tuple[str, str], ...]
+"""What a step says itself of the Anka that it goes to, as pairs of input and text; empty: the one of the file."""
 _PARAMETER = re.compile(r"\$\{\{\s*params\.([A-Za-z][A-Za-z0-9_-]*)\s*\}\}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A name in a file. ``of`` is the template of a tag or version, or the fleet file of a channel."""
+    """A name in a file. ``of`` is the template of a tag or version, or the fleet file of a channel.
+
+    ``at`` is where to look for it.
+    """
 
     noun: str
     name: str
     place: Place
     of: str = ""
+    at: Connection = ()
 
 
 @dataclass(kw_only=True)
@@ -61,16 +67,40 @@ class Names:
 def names(pipeline: Pipeline) -> Names:
     """Every name that the steps of a file have in their inputs, each once."""
     told = Names()
-    made: set[str] = set()
+    made: set[tuple[Connection, str]] = set()
     for step in pipeline.steps:
-        if step.use is not None and not step.inputs.keys() & {*CONNECTION}:
-            told.found += [each for each in _of_step(pipeline, step, told) if each.name not in made]
-            for key in MAKES.get(step.use, ()):
-                made.update(_values(pipeline, step, key))
-        elif step.use is not None:  # it goes to another Anka than the others
+        at = _connection(pipeline, step)
+        if step.use is None:
+            continue
+        if at is None:  # it goes to an Anka that only a run can tell
             told.unknown += [node.place for key, node in step.inputs.items() if key in NOUNS]
-    told.found = list({(each.noun, each.name, each.of): each for each in reversed(told.found)}.values())[::-1]
+            continue
+        found = _of_step(pipeline, step, told)
+        told.found += [replace(each, at=at) for each in found if (at, each.name) not in made]
+        for key in MAKES.get(step.use, ()):
+            made.update((at, value) for value in _values(pipeline, step, key))
+    told.found = once(told.found)
     return told
+
+
+def once(found: Iterable[Named]) -> list[Named]:
+    """Each name once, at its first place."""
+    kept: dict[tuple[str, ...], Named] = {}
+    for each in found:
+        kept.setdefault((str(each.at), each.noun, each.name, each.of), each)
+    return list(kept.values())
+
+
+def _connection(pipeline: Pipeline, step: Step) -> Connection | None:
+    """None where only a run can tell."""
+    found = []
+    for key in CONNECTION:
+        if key in step.inputs:
+            values = texts(pipeline, step.inputs[key])
+            if len(values) != 1:
+                return None
+            found.append((key, values[0]))
+    return tuple(found)
 
 
 def _of_step(pipeline: Pipeline, step: Step, told: Names) -> Iterator[Named]:
@@ -83,9 +113,22 @@ def _of_step(pipeline: Pipeline, step: Step, told: Names) -> Iterator[Named]:
             continue
         values = _values(pipeline, step, key)
         owners = {"tag": templates, "version": templates, "channel": fleets}.get(noun, [""])
+        written = place(pipeline, node)
         if not values or not owners:
-            told.unknown.append(node.place)
-        yield from (Named(noun=noun, name=value, of=of, place=node.place) for value in values for of in owners)
+            told.unknown.append(written)
+        yield from (Named(noun=noun, name=value, of=of, place=written) for value in values for of in owners)
+
+
+def place(pipeline: Pipeline, node: Node) -> Place:
+    """Where a value is written: its own place, or that of a parameter which a job gives."""
+    named = parameter(pipeline, node)
+    return named.place if named and named.place.file != node.place.file else node.place
+
+
+def parameter(pipeline: Pipeline, node: Node) -> Parameter | None:
+    """The parameter that a text names, if it is nothing else and there is such a one."""
+    match = _PARAMETER.fullmatch(node.value.strip()) if isinstance(node.value, str) else None
+    return pipeline.parameters.get(match.group(1)) if match else None
 
 
 def _values(pipeline: Pipeline, step: Step, key: str) -> list[str]:
@@ -96,10 +139,10 @@ def _values(pipeline: Pipeline, step: Step, key: str) -> list[str]:
         return []
     found = []
     for item in node.value if isinstance(node.value, list) else [node]:
-        texts = _texts(pipeline, item)
-        if not texts:
+        values = texts(pipeline, item)
+        if not values:
             return []
-        found += texts
+        found += values
     if not declared[key].many:
         return found
     try:
@@ -108,16 +151,14 @@ def _values(pipeline: Pipeline, step: Step, key: str) -> list[str]:
         return []
 
 
-def _texts(pipeline: Pipeline, node: Node) -> list[str]:
+def texts(pipeline: Pipeline, node: Node) -> list[str]:
+    """What one text may be; nothing when only a run can tell."""
     if not isinstance(node.value, str):
         return []
-    match = _PARAMETER.fullmatch(node.value.strip())
-    if match is None:
+    named = parameter(pipeline, node)
+    if named is None:
         return [] if "${{" in node.value else [node.value]
-    parameter = pipeline.parameters.get(match.group(1))
-    if parameter is None:
-        return []
-    return list(parameter.choices) or ([parameter.default] if parameter.default else [])
+    return list(named.choices) or ([named.default] if named.default else [])
 
 
 class Live:
