@@ -135,6 +135,7 @@ def test_the_root_action_takes_no_other_command(run, command):
     assert "failure" == step.outcome
     (annotation,) = step.annotations
     assert "usage" in annotation.place["title"]
+    assert "one of run, plan, check" in annotation.message
 
 
 def test_without_the_secrets_that_a_fork_does_not_get_the_error_names_the_variable(machine, tmp_path):

@@ -23,7 +23,7 @@ FRAME = "name: Example\non: workflow_dispatch\npermissions:\n  contents: read\n"
 """What a reader has around an example that begins with its jobs."""
 JOB = "jobs:\n  example:\n    name: Example\n    runs-on: [self-hosted, macOS, anka]\n"
 SECRETS = {"ANKA_TOKEN": "", "CHAT_TOKEN": "hush hush"}
-"""The secrets of the reader's repository; the controller here wants no token. Beside them is RUNNERS_TOKEN."""
+"""The secrets of the reader's repository; the controller here wants no token. Beside them are those of GitHub."""
 
 
 RUNNER_TEMPLATE = "0b0a4d4e-9d0e-43dc-54dc-1f5d1a4c2e77"
@@ -98,10 +98,10 @@ def run(machine, served, hub):
 
     def start(example):
         text = example.workflow.replace("http://anka.internal:8090", served.controller_url)
-        env = acting.connected(served) | {"ANKA_CI_GITHUB_URL": hub.url, "ANKA_CI_GITHUB_TOKEN": TOKEN}
-        env["ANKA_CI_RUNNER_SCOPE"] = SCOPE
-        secrets = SECRETS | {"RUNNERS_TOKEN": TOKEN}
+        env = acting.connected(served) | {"ANKA_CI_RUNNER_SCOPE": SCOPE}
+        secrets = SECRETS | {"RUNNERS_TOKEN": TOKEN, "GITHUB_TOKEN": TOKEN}
         words = [word for name, value in secrets.items() for word in ("--secret", f"{name}={value}")]
+        words += ["--env", f"GITHUB_API_URL={hub.url}"]
         env["PATH"] = f"{Path(served.anka).parent}:{acting.PATH}"
         return machine.run(text, *words, env=env, on=example.event)
 
