@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from anka_ci.adapter.builds import Build
 from anka_ci.adapter.system import Means
 from anka_ci.anka import Anka
-from anka_ci.errors import NotFoundError
+from anka_ci.errors import InterruptError, NotFoundError, UnreachableError
 from anka_ci.inputs import arg
 from anka_ci.result import Printed
 from anka_ci.secret import Redactor
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Went = Literal["", "well", "wrong", "cancelled"]
 WENT: Mapping[str, Went] = {"SUCCESS": "well", "ABORTED": "cancelled"}
 """What a result means; any other is not what was asked for, UNSTABLE too."""
+LOOKS = 1.0
+"""Seconds that have to be left for looking at a build before it is stopped."""
 LARGEST = 1 << 20
 """Characters of a line that is still held back until its end has come."""
 
@@ -47,7 +49,11 @@ class JenkinsJob:
 
     def start(self, inputs: Mapping[str, str]) -> Build:
         """Put it into the queue. Its number and address are known once it has left that."""
-        self._item = self._server.start(self.job, inputs)
+        try:
+            self._item = self._server.start(self.job, inputs)
+        except (InterruptError, UnreachableError) as error:
+            error.hint = f"it may have been started all the same: {self._server.address(self.job)}"
+            raise
         return self._waiting("queued")
 
     def look(self, build: Build) -> Build:
@@ -71,16 +77,18 @@ class JenkinsJob:
         )
 
     def cancel(self, build: Build, seconds: float) -> bool:
-        server = self._server.afterwards(seconds)
+        server, hurried = self._server.afterwards(seconds), seconds < LOOKS
         if self._number is None:
             server.unqueue(self._item)
+            if hurried:
+                return True
             item = server.queued(self._item)  # it may have left the queue meanwhile
             if not item.get("executable"):
                 return True
             self._number = int(item["executable"]["number"])
-        if not server.build(self.job, self._number).get("building"):
+        if not hurried and not server.build(self.job, self._number).get("building"):
             return False
-        server.stop(self.job, self._number)
+        server.stop(self.job, self._number)  # of a build that has ended, it changes nothing
         return True
 
     def _waiting(self, state: str, outcome: str = "", went: Went = "") -> Build:

@@ -64,6 +64,7 @@ class Server:
     def __init__(self, url: str, user: str | None, token: Secret | None, means: Means) -> None:
         self.url, self._means = url, means
         self.cancelled = means.cancelled
+        self._tries = TRIES
         self._client = _Client(url, user, token.reveal() if token else None, timeout=TIMEOUT, retries=0)
 
     def listing(self) -> list[Item]:
@@ -175,7 +176,8 @@ class Server:
         means = replace(self._means, cancelled=Cancelled(), deadline=Deadline(clock, seconds))
         found = Server(self.url, None, None, means)
         found._client = self._client
-        found._client.timeout = max(1, int(seconds))
+        found._tries = 1
+        found._client.timeout = seconds  # type: ignore[assignment] # requests takes parts of a second too
         return found
 
     def stop(self, name: str, number: int) -> None:
@@ -188,12 +190,12 @@ class Server:
 
     def _read(self, tried: str, permission: str, call: Callable[[], T], *, job: str = "") -> T:
         """A read, tried again after what passes."""
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             try:
                 return self._once(tried, permission, call, job)
             except UnreachableError as error:
                 code = status(error)
-                if attempt == TRIES or (code is not None and code not in PASSING):
+                if attempt == self._tries or (code is not None and code not in PASSING):
                     raise
                 _log.debug("%s: try %d failed: %s", tried, attempt, error.message)
                 self._means.clock.sleep(0.5 * 2**attempt, self._means.cancelled)
