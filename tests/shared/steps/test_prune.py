@@ -20,7 +20,10 @@ from anka_ci.server.state import State
 from anka_ci.settings import Context
 from anka_ci.wire.manifest import Manifest
 from anka_ci.wire.start import Start
+from faulty import faulty
 from stocked import DAY, SIZES, id_of, push, serving
+
+__all__ = ["faulty"]
 
 PUSHES = [
     (90, "nightly-1", "v0", "a"),
@@ -324,3 +327,14 @@ def test_a_controller_that_does_not_answer_is_an_error_or_is_done_without(still)
         prune(still, anka=anka)
     report = prune(still, anka=anka, if_unseen="ignore")
     assert "tags on nodes and of instances were not looked at: the controller" in report.notes[0]
+
+
+def test_a_removal_whose_answer_is_lost_is_told_as_one(faulty):
+    world = faulty('http: [{match: "DELETE /registry/vm", does: lose, times: 1}]')
+    world.second_template()
+    inputs = {"templates": "ventura", "apply": "true"}
+    digest = perform("prune", inputs, world.anka, plan_only=True).plan["digest"]
+    with pytest.raises(UnreachableError) as caught:
+        perform("prune", inputs, world.anka, confirm=digest)
+    assert ["ventura:base"] == caught.value.outputs["removed"]
+    assert ["sonoma"] == [row.name for row in world.anka.registry.templates()]

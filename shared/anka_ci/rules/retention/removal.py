@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LOOK = 15.0
 """Seconds after which nodes and instances are looked at again before the next template goes."""
+PARTING = 1.0
+"""Seconds for asking what became of a removal that was cut off."""
 AGAIN = "look at the report again: what is left has a new digest"
 
 
@@ -33,6 +35,8 @@ class Removals:
         self._anka = anka
         self._seen = Seen()
         self._until = -inf
+        self._sent = ""
+        """The id of the template whose removal was asked for last."""
 
     def run(self, actions: tuple[Action, ...]) -> list[str]:
         """Remove; what is gone as ``TEMPLATE:TAG``. An error's ``outputs`` have the same of what is gone by then."""
@@ -44,9 +48,23 @@ class Removals:
                 removed += titled(action)
                 self._anka.tell(Said(text=f"removed {', '.join(titled(action))}"))
         except AnkaCiError as error:
-            error.outputs = {"removed": removed}
+            error.outputs = {"removed": removed + self._went(action)}
             raise
         return removed
+
+    def _went(self, action: Action) -> list[str]:
+        """What of the last removal was carried out although it failed, as far as the registry tells at once."""
+        with_: Mapping[str, Any] = action.with_
+        if self._sent != with_["id"]:
+            return []
+        try:
+            versions = self._anka.afterwards(PARTING).registry.by_id(with_["id"]).versions or ()
+        except NotFoundError:
+            return titled(action)
+        except AnkaCiError:  # then nobody knows, and the next report does
+            return []
+        there = {each.tag for each in versions}
+        return [f"{with_['name']}:{tag}" for tag in with_["tags"] if tag not in there]
 
     def _one(self, with_: Mapping[str, Any]) -> None:
         name, registry = with_["name"], self._anka.registry
@@ -62,6 +80,7 @@ class Removals:
         if pulled(going) != with_["pulled"]:
             raise ConfirmationError(f"{name} was pulled since the plan", hint=AGAIN)
         self._check_unused(template, with_)
+        self._sent = with_["id"]
         if with_["whole"]:
             registry.delete(template)
         else:
