@@ -6,6 +6,8 @@ def call(Map args = [:]) {
         template: ['template', 'text'],
         tag: ['tag', 'text'],
         version: ['version', 'value'],
+        channel: ['channel', 'text'],
+        fleet: ['fleet', 'text'],
         shrink: ['shrink', 'value'],
         makeRoom: ['make-room', 'value'],
         fetchOnly: ['fetch-only', 'value'],

@@ -5,6 +5,8 @@ def call(Map args = [:]) {
     return ankaCi.step('start-instance', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],
+        channel: ['channel', 'text'],
+        fleet: ['fleet', 'text'],
         node: ['node', 'text'],
         group: ['group', 'text'],
         name: ['name', 'text'],

@@ -5,6 +5,8 @@ def call(Map args = [:]) {
     return ankaCi.step('start-runner', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],
+        channel: ['channel', 'text'],
+        fleet: ['fleet', 'text'],
         scope: ['scope', 'text'],
         runnersTokenCredentialsId: ['ANKA_CI_RUNNERS_TOKEN', 'secret'],
         runnerGroup: ['runner-group', 'text'],

@@ -76,6 +76,9 @@ def wrong(line):
         ("{use: start-instance, with: {template: sonoma, node: n1}}", "no node 'n1' in http"),
         ("{use: audit, with: {fleet: fleet.yml, channels: [prd]}}", "no channel 'prd' in fleet.yml"),
         ("{use: audit, with: {fleet: fleet.yml}}", "fleet.yml:3:3: no tag 'v3' in template sonoma"),
+        ("{use: pull, with: {fleet: fleet.yml, channel: prd}}", "p.yml:3:51: no channel 'prd' in fleet.yml"),
+        ("{use: pull, with: {fleet: fleet.yml, channel: prod}}", "fleet.yml:3:3: no tag 'v3' in template sonoma"),
+        ("{use: promote, with: {fleet: fleet.yml, channel: prod, from-channel: p}}", "no channel 'p' in fleet.yml"),
         ("{use: audit, with: {fleet: fleet.yml}}", "fleet.yml:3:3: no group 'spare'"),
         ("{use: audit, with: {fleet: nowhere.yml}}", "nowhere.yml: cannot be read"),
     ],
@@ -85,6 +88,14 @@ def test_a_name_that_is_not_there_is_told_with_its_place(check, tmp_path, line, 
     (tmp_path / "fleet.yml").write_text(fleet)
     code, out, err = check(wrong(line))
     assert (4, "", True) == (code, out, said in err), err
+
+
+def test_only_the_channels_that_a_step_names_are_looked_up(check, tmp_path):
+    (tmp_path / "fleet.yml").write_text(
+        "version: 1\nchannels:\n  a: {template: sonoma, tag: v1}\n  b: {template: old, tag: v1}\n"
+    )
+    assert 0 == check(wrong("{use: pull, with: {fleet: fleet.yml, channel: a}}"))[0]
+    assert 4 == check(wrong("{use: pull, with: {fleet: fleet.yml, channel: b}}"))[0]
 
 
 def test_all_of_them_are_told_at_once(check):

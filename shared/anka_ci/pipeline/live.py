@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 NOUNS: Mapping[str, str] = {
     **{"template": "template", "onto": "template", "tag": "tag", "version": "version"},
-    **{"group": "group", "nodes": "node", "node": "node", "fleet": "fleet", "channels": "channel"},
+    **{"group": "group", "nodes": "node", "node": "node", "fleet": "fleet"},
+    **{"channels": "channel", "channel": "channel", "from-channel": "channel"},
 }
 """What the inputs of steps name."""
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
@@ -107,9 +108,12 @@ def _of_step(pipeline: Pipeline, step: Step, told: Names) -> Iterator[Named]:
     templates = _values(pipeline, step, "onto") or _values(pipeline, step, "template")
     fleets = _values(pipeline, step, "fleet")
     local = step.inputs.get("local")
+    chosen = any(_values(pipeline, step, key) for key, noun in NOUNS.items() if noun == "channel")
     for key, node in step.inputs.items():
         noun = NOUNS.get(key)
         if noun is None or key in ELSEWHERE.get(str(step.use), ()) or (local is not None and local.value == "true"):
+            continue
+        if noun == "fleet" and chosen:  # its other channels are nothing to this step
             continue
         values = _values(pipeline, step, key)
         owners = {"tag": templates, "version": templates, "channel": fleets}.get(noun, [""])
@@ -191,9 +195,9 @@ class Live:
         elif named.noun == "group":
             yield from _missing(named, self._groups, self._anka.controller.url)
         elif named.noun == "channel":
-            yield from _missing(named, {each.name for each in fleet.read(named.of)}, named.of)
+            yield from self._fleet(named, named.of, named.name)
         else:
-            yield from self._fleet(named)
+            yield from self._fleet(named, named.name)
 
     def _matches(self, name: str) -> list[Template]:
         found = [row for row in self._rows if row.id.lower() == name.lower()]
@@ -223,15 +227,17 @@ class Live:
             known = {each.tag for each in versions} | ({"latest"} if versions else set())
         yield from _missing(named, known, f"template {found[0].name}")
 
-    def _fleet(self, named: Named) -> Iterator[AnkaCiError]:
-        """The names of a fleet file's channels for this context, at their places there."""
+    def _fleet(self, named: Named, path: str, only: str | None = None) -> Iterator[AnkaCiError]:
+        """The names of a fleet file's channels for this context, at their places there; those of one, if named."""
         try:
-            channels = fleet.read(named.name)
+            channels = fleet.read(path)
         except UsageError as error:
             yield error
             return
+        if only is not None:
+            yield from _missing(named, {each.name for each in channels}, path)
         for channel in channels:
-            if channel.within(self._anka.context.name):
+            if only in (None, channel.name) and channel.within(self._anka.context.name):
                 what = {"template": [channel.template], "tag": [channel.tag], "group": list(channel.groups)}
                 for noun, each in ((noun, each) for noun, values in what.items() for each in values):
                     yield from self.problems(Named(noun=noun, name=each, of=channel.template, place=channel.place))

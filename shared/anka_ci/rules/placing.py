@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anka_ci.rules import instances, selection
+from anka_ci.rules.naming import Meant
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -32,13 +33,13 @@ class Placed:
         return {**found, "version": self.version.number}
 
 
-def place(anka: Anka, what: str, template: str, tag: str | None, node: str | None, group: str | None) -> Placed:
+def place(anka: Anka, what: str, meant: Meant, node: str | None, group: str | None) -> Placed:
     """Choose by names or ids; ``what`` names the work in errors.
 
     ``NotFoundError`` for what is not there, ``RefusedError`` when none of the nodes can start the template.
     """
-    found = anka.registry.stack(what).template(template)
-    version = found.pick(tag)
+    found = anka.registry.stack(what).template(meant.template, arch=meant.arch or None)
+    version = found.pick(meant.tag)
     chosen = anka.controller.group(group) if group else None
     nodes = selection.choose(anka, group=chosen.id if chosen else None, names=(node,) if node else None)
     if not (chosen and chosen.fallback_group_id):  # otherwise other nodes help out

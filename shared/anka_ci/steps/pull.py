@@ -13,6 +13,8 @@ command does not tell that, such as a clone that was started, may be made of any
 With `fetch-only` the tag becomes a local tag and the VM stays what it is, so that a later pull has nothing to
 download. With `local` no registry is asked: that sets a VM back to a tag that is here.
 
+A `channel` of a fleet file names the template and the tag in place of `template` and `tag`.
+
 With `if-unreachable: use-local` a registry that cannot be reached is no failure where the tag (the VM's current one
 when none is given) is on this host.
 """
@@ -27,7 +29,7 @@ from anka_ci.errors import UnreachableError
 from anka_ci.inputs import arg, build, show_size
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
-from anka_ci.rules import checkout, room
+from anka_ci.rules import checkout, naming, room
 from anka_ci.rules.lineage import Content
 from anka_ci.steps import Runs
 from anka_ci.wire.vm import DownloadSize
@@ -43,9 +45,11 @@ EXAMPLE: Mapping[str, str] = {"template": "sonoma", "tag": "base"}
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    template: str = arg("Template name or id; the host's architecture narrows a name.")
+    template: str | None = arg("Template name or id; the host's architecture narrows a name.", default=None)
     tag: str | None = arg("Tag to pull; the latest when left out.", default=None)
     version: int | None = arg("Version number to pull, from 0; must agree with tag.", default=None)
+    channel: str | None = arg("Channel that names the template and its tag, in place of both.", default=None)
+    fleet: str | None = arg("Path of the fleet file that has the channel.", default=None)
     shrink: bool = arg("Afterwards remove the template's other local tags.", default=False)
     make_room: bool = arg(
         "Remove what was not used for longest from this host when the download does not fit.", default=False
@@ -57,6 +61,7 @@ class Inputs:
     )
 
     def __post_init__(self) -> None:
+        naming.check(self.template, self.channel, self.fleet, tag=self.tag, version=self.version)
         if self.fetch_only and (self.shrink or self.local or self.if_unreachable != "fail"):
             raise ValueError("fetch-only does not go with shrink, local or if-unreachable: they are about a checkout")
         if self.local and self.make_room:
@@ -75,14 +80,16 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
+    meant = naming.meant(inputs.template, inputs.tag, inputs.channel, inputs.fleet, anka.context.name)
     if inputs.local:
-        return _local(inputs, anka, *checkout.local_tag(anka, inputs.template, inputs.tag, inputs.version))
+        return _local(inputs, anka, *checkout.local_tag(anka, meant.template, meant.tag, inputs.version), *meant.notes)
     try:
         if inputs.fetch_only:
             anka.host.check(anka.registry.url, fetch_only=True)
         arch = anka.host.arch()
-        template = anka.registry.template(inputs.template, arch=arch)
-        version = template.pick(inputs.tag, inputs.version)
+        naming.check_arch(meant, arch)
+        template = anka.registry.template(meant.template, arch=arch)
+        version = template.pick(meant.tag, inputs.version)
         vms = anka.host.vms()
         vm = checkout.own_vm(vms, template, version, arch)
         content = Content.of_config(anka.host.config(vm.id)) if vm else None
@@ -91,8 +98,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     except UnreachableError as error:
         if inputs.if_unreachable == "fail":
             raise
-        vm, tag = checkout.stand_in(anka, inputs.template, inputs.tag, inputs.version, error)
-        return _local(inputs, anka, vm, tag, f"{error.message}; using {vm.name}:{tag} as it is on this host")
+        vm, tag = checkout.stand_in(anka, meant.template, meant.tag, inputs.version, error)
+        note = f"{error.message}; using {vm.name}:{tag} as it is on this host"
+        return _local(inputs, anka, vm, tag, note, *meant.notes)
     title = f"{template.name}:{version.tag}"
     at = vm.tag if vm is not None else ""
     here = vm is not None and size.download == 0 and (at == version.tag or version.tag in anka.host.tags(vm.id))
@@ -102,10 +110,11 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     else:
         checkout.check_room(title, size, shrink=inputs.shrink)
     losses: list[Loss] = []
-    notes: list[str] = []
+    notes: list[str] = [*meant.notes]
     if vm is not None and not inputs.fetch_only:
         going = anka.host.tags(vm.id) if inputs.shrink else ()
-        losses, notes = checkout.local_losses(anka, vm, template, version.tag, going=going, content=content)
+        losses, more = checkout.local_losses(anka, vm, template, version.tag, going=going, content=content)
+        notes += more
     text = f"{'fetch' if inputs.fetch_only else 'pull'} {title}{version.label}: {show_size(size.download)} to download"
     if here:
         text = f"check out {title}{version.label}, which is here already"
@@ -137,8 +146,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     )
 
 
-def _local(inputs: Inputs, anka: Anka, vm: Vm, tag: str, note: str = "") -> Plan:
-    """Check out what is here; the registry is not asked, or cannot be, which the note says."""
+def _local(inputs: Inputs, anka: Anka, vm: Vm, tag: str, *notes: str) -> Plan:
+    """Check out what is here; the registry is not asked, or cannot be, which the notes say."""
     with_ = {
         "id": vm.id,
         "sought": vm.id,
@@ -156,7 +165,7 @@ def _local(inputs: Inputs, anka: Anka, vm: Vm, tag: str, note: str = "") -> Plan
         actions=(Action(verb="pull", text=f"check out {vm.name}:{tag} from this host", with_=with_),),
         loses=tuple(checkout.offline_losses(anka, vm, tag, shrink=inputs.shrink)),
         expects={"id": vm.id, "name": vm.name, "tag": tag, "already-here": True},
-        notes=(note,) if note else (),
+        notes=notes,
     )
 
 

@@ -4,6 +4,9 @@ It gets a lease: its external id is `anka-ci/OWNER/EXPIRY`, and `sweep` ends it 
 ended it before. A template that the node lacks is pulled first. With a `script` the instance counts as started only
 when that has succeeded, unless `script-monitor: false`; the script is shown in the plan, so keep secrets out of it.
 
+A `channel` of a fleet file names the template and the tag in place of `template` and `tag`; where it starts is still
+said by `node` and `group`.
+
 When it does not come up, or the wait is interrupted or times out, the instance is ended unless `on-failure: keep`. When
 the controller's answer is lost, the instance is looked for and never started twice. The wait gives up when nothing
 moved for as long as the lease, ten minutes at least.
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import instances, lease, placing
+from anka_ci.rules import instances, lease, naming, placing
 from anka_ci.steps import Runs
 from anka_ci.wire.instance import STARTED
 from anka_ci.wire.start import Start
@@ -33,8 +36,10 @@ EXAMPLE: Mapping[str, str] = {"template": "sonoma", "name": "example", "owner": 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    template: str = arg("Template name or id.")
+    template: str | None = arg("Template name or id.", default=None)
     tag: str | None = arg("Tag to start; the latest when left out.", default=None)
+    channel: str | None = arg("Channel that names the template and its tag, in place of both.", default=None)
+    fleet: str | None = arg("Path of the fleet file that has the channel.", default=None)
     node: str | None = arg("Node that is to run it, by name or id.", default=None)
     group: str | None = arg("Node group whose nodes may run it, by name or id.", default=None)
     name: str | None = arg("Name of the instance.", default=None)
@@ -52,6 +57,7 @@ class Inputs:
     on_failure: str = arg("What becomes of an instance that does not come up.", default="end", choices=("end", "keep"))
 
     def __post_init__(self) -> None:
+        naming.check(self.template, self.channel, self.fleet, tag=self.tag)
         lease.check_owner(self.owner)
         lease.check_length(self.lease)
         if self.script is not None and self.script_file is not None:
@@ -81,7 +87,8 @@ class Outputs:
 
 
 def plan(inputs: Inputs, anka: Anka) -> Plan:
-    placed = placing.place(anka, "start an instance", inputs.template, inputs.tag, inputs.node, inputs.group)
+    meant = naming.meant(inputs.template, inputs.tag, inputs.channel, inputs.fleet, anka.context.name)
+    placed = placing.place(anka, "start an instance", meant, inputs.node, inputs.group)
     script = instances.script(inputs.script, inputs.script_file)
     with_ = {
         "name": inputs.name or "",
@@ -101,7 +108,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     text = f"start {named} {placed.where} for {inputs.owner}, for {show_duration(inputs.lease)} at most"
     expects = placed.known | {"state": STARTED} | ({"name": inputs.name} if inputs.name else {})
     action = Action(verb="start", text=text + (", and run a script in it" if script else ""), with_=with_)
-    return Plan(step="start-instance", actions=(action,), bytes=None, expects=expects)
+    return Plan(step="start-instance", actions=(action,), bytes=None, expects=expects, notes=meant.notes)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

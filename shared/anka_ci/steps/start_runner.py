@@ -7,6 +7,9 @@ template has to hold the runner's agent in `folder`, or the `script` has to brin
 What the agent signs in with is good for this one runner and this one job. It reaches the guest in the startup script of
 the instance, so it is where Anka keeps that script; it stands in no plan, log, output or external id.
 
+A `channel` of a fleet file names the template and the tag in place of `template` and `tag`; where it starts is still
+said by `node` and `group`.
+
 The instance has a lease, as with `start-instance`. When the runner is not online in time, or the wait is interrupted,
 the instance is ended and the runner removed, unless `on-failure: keep`; what is left all the same is `sweep`'s.
 """
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import hosting, instances, lease, placing, runners
+from anka_ci.rules import hosting, instances, lease, naming, placing, runners
 from anka_ci.steps import Runs
 from anka_ci.wire.start import Start
 
@@ -35,8 +38,10 @@ EXAMPLE: Mapping[str, str] = {"template": "sonoma-runner", "scope": "mobile/app"
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    template: str = arg("Template name or id.")
+    template: str | None = arg("Template name or id.", default=None)
     tag: str | None = arg("Tag to start; the latest when left out.", default=None)
+    channel: str | None = arg("Channel that names the template and its tag, in place of both.", default=None)
+    fleet: str | None = arg("Path of the fleet file that has the channel.", default=None)
     scope: str | None = arg("Whose runner it is: `OWNER/NAME` or `ORGANISATION`; else the context's.", default=None)
     runners_token: str | None = arg(
         "Token of the CI system; else what its own variable holds, such as ANKA_CI_GITHUB_TOKEN.",
@@ -63,6 +68,7 @@ class Inputs:
     )
 
     def __post_init__(self) -> None:
+        naming.check(self.template, self.channel, self.fleet, tag=self.tag)
         hosting.check_owner(self.owner)
         lease.check_length(self.lease)
         if self.script is not None and self.script_file is not None:
@@ -94,7 +100,8 @@ class Outputs:
 def plan(inputs: Inputs, anka: Anka) -> Plan:
     meant = runners.meant(inputs.scope, inputs.runners_token)
     where = meant.door(anka).where
-    placed = placing.place(anka, "start a runner", inputs.template, inputs.tag, inputs.node, inputs.group)
+    named = naming.meant(inputs.template, inputs.tag, inputs.channel, inputs.fleet, anka.context.name)
+    placed = placing.place(anka, "start a runner", named, inputs.node, inputs.group)
     with_ = {
         **meant.emit(),
         "runner-group": inputs.runner_group or anka.context.runners.group,
@@ -111,11 +118,12 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "vram": None if inputs.memory is None else -(-inputs.memory // (1 << 20)),
         "on-failure": inputs.on_failure,
     }
-    named = f"{placed.template.name}:{placed.version.tag}"
+    title = f"{placed.template.name}:{placed.version.tag}"
     lasts = f"for {inputs.owner}, for {show_duration(inputs.lease)} at most"
     register = Action(verb="register", text=f"register a runner at {where}", with_={"where": where})
-    start = Action(verb="start", text=f"start {named} {placed.where} {lasts}, and the runner in it", with_=with_)
-    return Plan(step="start-runner", actions=(register, start), bytes=None, expects=placed.known | {"where": where})
+    start = Action(verb="start", text=f"start {title} {placed.where} {lasts}, and the runner in it", with_=with_)
+    expects = placed.known | {"where": where}
+    return Plan(step="start-runner", actions=(register, start), bytes=None, expects=expects, notes=named.notes)
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:

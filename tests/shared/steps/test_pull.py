@@ -203,3 +203,17 @@ def test_bad_input_leaves_the_library_as_it_was(anka, inputs, error, said):
     with pytest.raises(error, match=said):
         pull(anka, **inputs)
     assert [] == anka.host.vms()
+
+
+def test_a_channel_names_the_template_and_the_tag(anka, tmp_path, have):
+    file = tmp_path / "fleet.yml"
+    file.write_text("version: 1\nchannels:\n  prod: {template: sonoma, tag: base}\n")
+    given = {"channel": "prod", "fleet": str(file)}
+    planned = perform("pull", given, anka, plan_only=True)
+    assert ("base", ("the channel prod names sonoma:base",)) == (planned.outputs["tag"], planned.notes)
+    assert planned.outputs == pull(anka, plan_only=True, tag="base").outputs
+    have("base")
+    local = perform("pull", given | {"local": "true"}, anka)
+    assert ("base", ("the channel prod names sonoma:base",)) == (local.outputs["tag"], local.notes)
+    with pytest.raises(UsageError, match="exactly one of template and channel"):
+        pull(anka, **given)

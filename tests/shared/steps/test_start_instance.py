@@ -132,3 +132,14 @@ def test_nodes_that_cannot_start_anything_are_told_before(anka, fleet_as):
     ):
         start(doors)
     assert [] == states(anka)
+
+
+def test_a_channel_names_the_template_and_the_tag(anka, tmp_path):
+    file = tmp_path / "fleet.yml"
+    file.write_text("version: 1\nchannels:\n  prod: {template: sonoma, tag: base, arch: arm64}\n")
+    given = {"channel": "prod", "fleet": str(file)}
+    planned = perform("start-instance", given, anka, plan_only=True)
+    assert ("base", ("the channel prod names sonoma:base",)) == (planned.outputs["tag"], planned.notes)
+    with pytest.raises(UsageError, match="channel does not go with tag"):
+        perform("start-instance", given | {"tag": "v1"}, anka)
+    assert [] == states(anka)
