@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from anka_ci.adapter.jobs import Change, ChangedMeanwhileError, Found, Outcome
 from anka_ci.errors import NotFoundError, RefusedError
+from anka_ci.result import Said
 from anka_ci_actions import mark
 from anka_ci_actions.section import FOLDER
 from anka_ci_actions.service import Repository
@@ -21,7 +22,8 @@ BODY = "`anka-ci job apply` wants these changes, so that each workflow is what i
 class Hosted:
     """The keeper of ``.github/workflows`` on a branch (None: the default one).
 
-    With ``propose`` the changes go to a branch of their own and a pull request to the branch; an open one is updated.
+    With ``propose`` the changes go to a branch of their own and a pull request to the branch; an open one is told, and
+    updated.
     """
 
     loses = ""
@@ -32,6 +34,7 @@ class Hosted:
         self._propose = propose
         self._head = ""
         self._proposal = ""
+        self._told = False
 
     @property
     def where(self) -> str:
@@ -42,7 +45,10 @@ class Hosted:
         return self._branch or self._repository.default_branch()
 
     def read(self, names: Collection[str]) -> Sequence[Found]:
-        """The workflow files as they are at the branch's newest commit; ``NotFoundError`` when there is no branch."""
+        """The workflow files as they are at the branch's newest commit; a link is not ours.
+
+        ``NotFoundError`` when there is no branch, ``RefusedError`` when a folder has the name of a file.
+        """
         head = self._repository.head(self._base)
         if head is None:
             hint = "name a branch with --branch; an empty repository needs a first commit"
@@ -50,12 +56,23 @@ class Hosted:
         self._head = head
         # One proposal for one set of jobs: those of other pipeline files are proposed by themselves.
         self._proposal = f"anka-ci/{PurePosixPath(min(names)).stem if len(names) == 1 else 'workflows'}"
+        self._tell_of_proposal()
         found = []
-        for path, file in self._repository.files(head, FOLDER).items():
+        for path, file in self._repository.files(head, FOLDER, free=names).items():
             text, marked = mark.take(file.text)
             if path in names or (marked is not None and path.endswith((".yml", ".yaml"))):
                 found.append(Found(name=path, text=text, mark=marked, revision=file.sha))
         return found
+
+    def _tell_of_proposal(self) -> None:
+        """Say once that an earlier apply has its pull request still open: nothing is in step before that is merged."""
+        if not self._propose or self._told:
+            return
+        self._told = True
+        pull = self._repository.proposed(self._proposal, self._base)
+        if pull is not None:
+            said = f"pull request {pull.number} of an earlier apply is open: {pull.url}"
+            self._repository.connection.tell(Said(text=said))
 
     def write(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Write them as one commit on the commit that was read; it is there as a whole or not at all."""

@@ -42,7 +42,9 @@ class WorkingCopy:
         try:
             raw = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            if not path.is_symlink():
+                return None
+            raw = f"{path.readlink()}\n".encode()  # it leads nowhere, and is somebody's own all the same
         except OSError as error:
             raise RefusedError(f"{path}: cannot be read: {error.strerror}", hint="make it readable") from error
         text, found = mark.take(raw.decode("utf-8", "replace"))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from anka_ci import __version__, account
+from anka_ci.clock import Cancelled
 from anka_ci.commands import Command, Parser, begin, reporter, tell, wants_summary
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion, surprise
@@ -75,7 +76,8 @@ def _failed(words: Sequence[str], error: Mapping[str, object], console: Console)
     status: Status = "interrupted" if code == InterruptError.code else "failed"
     result = Result(name=words[0], status=status, code=code, error=error)
     result.summary = wants_summary(argparse.Namespace(report=name, inputs_file=None), console)
-    return tell(name, result, console)
+    with console.interrupts(Cancelled()):
+        return tell(name, result, console)
 
 
 def _dispatch(arguments: list[str], console: Console) -> int:

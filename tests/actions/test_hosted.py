@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from actions.github_double.git import Entry
 from actions.github_double.server import TOKEN, Double, Token
 from anka_ci import cli
 from anka_ci.adapter import keeping
@@ -100,6 +101,48 @@ def test_a_hand_edit_is_refused_and_taken_over_when_asked(github, job):
     assert "# mine" not in repo(github).text(A)
 
 
+def put(github, path, entry):
+    """Somebody commits something that is no plain file."""
+    made = repo(github)
+    head = made.refs["main"]
+    made.refs["main"] = made.commit(made.changed(made.commits[head].tree, path, entry), (head,), "by hand")
+
+
+def test_a_link_is_not_ours(github, job):
+    job("apply", "ci/a.yml")
+    ours = repo(github).text(A)
+    repo(github).push({"elsewhere.yml": ours, A: None})
+    put(github, A, Entry("120000", "blob", repo(github).blob(b"../../elsewhere.yml")))
+    head = repo(github).refs["main"]
+    code, _, document = job("apply", "ci/a.yml")
+    assert (8, "not-ours", head) == (code, outputs(document)[A]["verdict"], repo(github).refs["main"])
+    assert "-../../elsewhere.yml\n" in outputs(document)[A]["diff"]
+    assert (0, ours) == (job("apply", "ci/a.yml", "--take-ours")[0], repo(github).text(A))
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "said"),
+    [
+        (A, "tree", f"{A} of octo/there is a folder, which a write would replace"),
+        (A, "160000", f"{A} of octo/there is a submodule"),
+        (FOLDER, "100644", f"{FOLDER} of octo/there is a file"),
+        (FOLDER, "120000", f"{FOLDER} of octo/there is a link"),
+        (".github", "160000", ".github of octo/there is a submodule"),
+    ],
+)
+def test_what_a_write_would_replace_is_refused(path, mode, said, github, job):
+    kind = "commit" if mode == "160000" else "blob"
+    if mode == "tree":
+        put(github, f"{path}/mine.txt", Entry("100644", "blob", repo(github).blob(b"mine")))
+    else:
+        put(github, path, Entry(mode, kind, "1" * 40 if kind == "commit" else repo(github).blob(b"docs")))
+    head = repo(github).refs["main"]
+    for words in (["plan"], ["apply"], ["apply", "--take-ours"]):
+        code, told, _ = job(*words, "ci/a.yml")
+        assert (3, head) == (code, repo(github).refs["main"])
+        assert said in told
+
+
 def test_destroy_removes_only_what_carries_our_mark(github, job):
     repo(github).push({f"{FOLDER}/c.yml": "on: push\n"})
     job("apply", "ci/a.yml", "ci/b.yml")
@@ -113,6 +156,10 @@ def test_a_pull_request_is_opened_and_then_updated(github, job):
     first = outputs(document)[A]
     assert (0, True, "anka-ci/a", None) == (code, first["opened"], first["branch"], repo(github).text(A))
     assert repo(github).text(A, "anka-ci/a").startswith("# Made from ci/a.yml")
+    code, said, _ = job("plan", "--pull-request", "ci/a.yml")
+    assert 9 == code
+    assert f"pull request {first['pull-request']} of an earlier apply is open: {first['url']}" in said
+    assert "pull request" not in job("plan", "--pull-request", "ci/a.yml", "ci/b.yml")[1]
     code, _, document = job("apply", "--pull-request", "ci/a.yml")
     again = outputs(document)[A]
     assert (0, False, first["pull-request"]) == (code, again["opened"], again["pull-request"])

@@ -242,6 +242,10 @@ def test_a_link_is_not_ours(copy, job):
     (copy / A).symlink_to(copy / "elsewhere.yml")
     assert 8 == job("apply", "ci/a.yml")[0]
     assert (copy / A).is_symlink()
+    (copy / "elsewhere.yml").unlink()
+    assert 8 == job("apply", "ci/a.yml")[0]
+    assert "elsewhere.yml" == (copy / A).readlink().name
+    assert (0, False) == (job("apply", "ci/a.yml", "--take-ours")[0], (copy / A).is_symlink())
 
 
 def test_what_changes_between_reading_and_writing_is_not_overwritten(copy):

@@ -37,6 +37,24 @@ def test_a_file_that_is_right(tmp_path, monkeypatch, capsys):
     assert "nowhere.yml: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("concurrency", "said"),
+    [
+        ("x-${{ params.tempalte }}", "no parameter 'tempalte'\n  did you mean 'template'?"),
+        ("x-${{ steps.a.outputs.id }}", "'steps.a.outputs.id' cannot be used here\n  a CI system knows nothing but"),
+        ("x-${{ params.template", "concurrency: "),
+    ],
+)
+def test_what_is_wrong_with_the_concurrency_of_a_job(concurrency, said, tmp_path, capsys):
+    file = tmp_path / "anka-ci.yml"
+    text = "version: 1\nparameters: {template: a}\njob: {concurrency: '%s'}\nsteps: [{use: list}]\n"
+    file.write_text(text % concurrency)
+    assert 2 == cli.main(["check", str(file)])
+    assert said in capsys.readouterr().err
+    file.write_text(text % "x-${{ params.template }}")
+    assert 0 == cli.main(["check", str(file)])
+
+
 def test_the_example_of_the_docstring_is_right():
     text = str(pipeline.__doc__).split("like this::\n", 1)[1].split("\n\n``load``", 1)[0]
     found = pipeline.parse("\n".join(line[4:] for line in text.splitlines()))

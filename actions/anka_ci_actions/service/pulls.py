@@ -46,6 +46,12 @@ def propose(connection: Connection, slug: str, branch: str, base: str, title: st
     return PullRequest(number, part(found, "html_url"), False)
 
 
+def proposed(connection: Connection, slug: str, branch: str, base: str) -> PullRequest | None:
+    """The open pull request from ``branch`` to ``base``; None when there is none."""
+    found = _open(connection, slug, branch, base)
+    return None if found is None else PullRequest(part(found, "number"), part(found, "html_url"), False)
+
+
 def _open(connection: Connection, slug: str, branch: str, base: str) -> Mapping[str, Any] | None:
     head = f"{slug.split('/')[0]}:{branch}"
     return next(connection.pages(PROPOSE, f"/repos/{slug}/pulls", state="open", head=head, base=base), None)

@@ -16,7 +16,7 @@ from typing import Any
 from anka_ci.adapter.jobs import ChangedMeanwhileError
 from anka_ci.errors import NotFoundError, NotOursError, RefusedError, UnreachableError
 from anka_ci.result import Said
-from anka_ci_actions.service import pulls, runs, statuses
+from anka_ci_actions.service import pulls, runs, statuses, trees
 from anka_ci_actions.service.connection import Connection
 from anka_ci_actions.service.failures import part
 from anka_ci_actions.service.permissions import READ_FILES, REPOSITORY, WRITE_FILES
@@ -25,8 +25,6 @@ from anka_ci_actions.service.runs import Run
 
 PROPOSED = "Proposed-by: anka-ci"
 """The last line of a commit on a branch of ours, by which we know that the branch may be moved."""
-MODES = {"100644", "100755", "120000"}
-"""Files, runnable files, and links, whose text is where they lead."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +81,25 @@ class Repository:
                 return None
             raise
 
-    def files(self, ref: str, folder: str, names: Collection[str] = ()) -> Mapping[str, File]:
+    def files(
+        self, ref: str, folder: str, names: Collection[str] = (), *, free: Collection[str] = ()
+    ) -> Mapping[str, File]:
         """The files right in ``folder`` of a commit or branch, by path; only those of ``names`` when there are any.
 
         Folders in it and submodules are left out, and the text of a link is where it leads. One read per part of
         ``folder``, and one per content that was not read before. ``NotFoundError`` when there is no such commit or
         branch; a folder that is not there is empty.
+
+        ``free`` are paths that are to be written: a write would replace a folder or a submodule there, with all that is
+        in it, and a file or a link in the place of ``folder``. ``RefusedError`` when there is one.
         See https://docs.github.com/en/rest/git/trees#get-a-tree and .../git/blobs#get-a-blob.
         """
         sha = ref if _is_sha(ref) else self.head(ref)
         if sha is None:
             raise NotFoundError("branch", ref, where=self.slug)
-        entries = self._tree(self._tree_of(sha), folder)
-        wanted = {f"{folder}/{each['path']}".lstrip("/"): each for each in entries if each["mode"] in MODES}
+        tree = trees.of_commit(self.connection, self.path, sha)
+        entries = trees.folder(self.connection, self.path, tree, folder, free)
+        wanted = {f"{folder}/{each['path']}".lstrip("/"): each for each in entries if each["mode"] in trees.FILES}
         return {
             path: File(path, self._text(each["sha"]), each["sha"])
             for path, each in sorted(wanted.items())
@@ -124,7 +128,7 @@ class Repository:
         before = self.head(branch if base is None else base)
         if before != expected_head:
             raise _moved(branch if base is None else base, expected_head, before)
-        tree = self._tree_of(expected_head)
+        tree = trees.of_commit(self.connection, self.path, expected_head)
         made = self._make_tree(tree, self._effective(tree, changes))
         if made == tree:
             return expected_head
@@ -145,6 +149,10 @@ class Repository:
     def propose(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request from ``branch`` to ``base``, or update the open one."""
         return pulls.propose(self.connection, self.slug, branch, base, title, body)
+
+    def proposed(self, branch: str, base: str) -> PullRequest | None:
+        """The open pull request from ``branch`` to ``base``; None when there is none."""
+        return pulls.proposed(self.connection, self.slug, branch, base)
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> Run:
         """Start a workflow (file name or id) at a branch or tag; see ``runs.dispatch``."""
@@ -173,27 +181,6 @@ class Repository:
         """Set a commit status; False when it says so already. See ``statuses.put``."""
         return statuses.put(self.connection, self.path, sha, name, state, description, url)
 
-    def _tree_of(self, commit: str) -> str:
-        found = self.connection.get(READ_FILES, f"{self.path}/git/commits/{commit}")
-        return str(part(found, "tree", "sha"))
-
-    def _tree(self, tree: str, folder: str) -> list[Mapping[str, Any]]:
-        """The entries of a folder below a tree; empty when it is not there."""
-        entries = self._entries(tree)
-        for name in filter(None, folder.split("/")):
-            found = [each for each in entries if each["path"] == name and each["type"] == "tree"]
-            if not found:
-                return []
-            entries = self._entries(str(found[0]["sha"]))
-        return entries
-
-    def _entries(self, tree: str) -> list[Mapping[str, Any]]:
-        body = self.connection.get(READ_FILES, f"{self.path}/git/trees/{tree}")
-        entries = list(part(body, "tree"))
-        if body.get("truncated"):
-            raise RefusedError(f"a folder of {self.slug} has more files than GitHub lists", tree=tree)
-        return entries
-
     def _text(self, sha: str) -> str:
         if sha not in self._texts:
             body = self.connection.get(READ_FILES, f"{self.path}/git/blobs/{sha}")
@@ -209,7 +196,9 @@ class Repository:
         """The changes without removals of what is not there, which GitHub refuses."""
         folders = {path.rpartition("/")[0] for path, text in changes.items() if text is None}
         there = {
-            "/".join(filter(None, (folder, each["path"]))) for folder in folders for each in self._tree(tree, folder)
+            "/".join(filter(None, (folder, each["path"])))
+            for folder in folders
+            for each in trees.folder(self.connection, self.path, tree, folder)
         }
         return {path: text for path, text in changes.items() if text is not None or path in there}
 

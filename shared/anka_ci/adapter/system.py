@@ -123,11 +123,11 @@ def params(text: str, pipeline: Pipeline, what: str) -> list[str | Parameter]:
             named = re.fullmatch(r"\s*params\.([A-Za-z][A-Za-z0-9_-]*)\s*", part.source)
             if named is None:
                 hint = "a CI system knows nothing but ${{ params.NAME }} before a run begins"
-                raise UsageError(f"{where}: {part.source.strip()!r} cannot be used here", hint=hint)
+                raise UsageError(f"{where}: {part.source.strip()!r} cannot be used here", hint=hint, file=pipeline.file)
             if named[1] not in pipeline.parameters:
                 hint = suggestion(named[1], pipeline.parameters) or "the file has no parameters"
-                raise UsageError(f"{where}: no parameter {named[1]!r}", hint=hint)
+                raise UsageError(f"{where}: no parameter {named[1]!r}", hint=hint, file=pipeline.file)
             found.append(pipeline.parameters[named[1]])
     except ExpressionError as error:
-        raise UsageError(f"{where}: {error}") from None
+        raise UsageError(f"{where}: {error}", file=pipeline.file) from None
     return found

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from anka_ci import account, inputs
-from anka_ci.clock import Clock, SystemClock
+from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
@@ -180,7 +180,18 @@ def failed_as(error: AnkaCiError) -> Status:
 
 
 def finish(result: Result, text: str, options: argparse.Namespace, console: Console) -> int:
-    """Print a result (``text`` for people, or the document), report it, and tell its failure; the exit code."""
+    """Print a result (``text`` for people, or the document), report it, and tell its failure; the exit code.
+
+    A signal does not cut the report short, as a later step would take its outputs for whole; one that takes longer than
+    ``console.PATIENCE`` after it ends with ``InterruptError``.
+    """
+    if not options.report:
+        return _finish(result, text, options, console)
+    with console.interrupts(Cancelled()):
+        return _finish(result, text, options, console)
+
+
+def _finish(result: Result, text: str, options: argparse.Namespace, console: Console) -> int:
     if options.report and result.error is not None:
         explain(result, options.report, console)
     if options.json:
