@@ -52,12 +52,15 @@ def test_a_prune_that_is_cut_off_is_gone_on_with(sent, tmp_path):
         finally:
             child.kill()
         assert time.monotonic() - began < 5
-        if sent != signal.SIGKILL:
-            (step,) = json.loads(out)["steps"]
-            assert (130, ["nightly-0:v0", "nightly-1:v0"]) == (child.returncode, step["outputs"]["removed"])
+    told = [] if sent == signal.SIGKILL else json.loads(out)["steps"][0]["outputs"]["removed"]
+    if sent != signal.SIGKILL:
+        assert (130, ["nightly-0:v0", "nightly-1:v0"]) == (child.returncode, told[:2])
     with serve(tmp_path) as served:
         there = _templates(served)
         left = [f"nightly-{each}" for each in range(TEMPLATES) if id_of(f"nightly-{each}") in there]
+        # A server goes on with a request whose client has gone, so the third template may be removed as well.
+        assert {*told} <= {f"nightly-{each}:v0" for each in range(TEMPLATES)} - {f"{each}:v0" for each in left}
+        assert len(left) in (TEMPLATES - 2, TEMPLATES - 3)
         rest = prune(served, tmp_path)
         assert left == [row["template"] for row in rest["removals"]]
         done = prune(served, tmp_path, "--apply", "--confirm", rest["digest"])
