@@ -267,6 +267,18 @@ def test_nobody_and_somebody_without_a_permission_are_told_which(
     assert (5, True) == (done.code, "anonymous is missing the Overall/Read permission" in done.err), done.err
 
 
+def test_the_token_may_be_in_a_file(job: Any, jenkins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = file(tmp_path, "one")
+    (tmp_path / "token").write_text(f"{jenkins.users['somebody']}\n")
+    monkeypatch.setenv("ANKA_CI_JENKINS_TOKEN_FILE", str(tmp_path / "token"))
+    done = job("plan", name)
+    assert (2, True) == (done.code, "ANKA_CI_JENKINS_TOKEN and ANKA_CI_JENKINS_TOKEN_FILE are both set" in done.err)
+    monkeypatch.delenv("ANKA_CI_JENKINS_TOKEN")
+    assert 0 == job("apply", name).code
+    monkeypatch.setenv("ANKA_CI_JENKINS_TOKEN_FILE", str(tmp_path / "nothing"))
+    assert (2, True) == ((done := job("plan", name)).code, "cannot be read" in done.err)
+
+
 def test_an_expired_crumb_is_asked_for_anew(job: Any, jenkins: Any, tmp_path: Path) -> None:
     jenkins.fail("^POST /createItem", "crumb")
     assert 0 == job("apply", file(tmp_path, "one")).code

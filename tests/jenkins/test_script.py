@@ -130,6 +130,22 @@ def test_an_agent_that_has_neither_the_command_nor_a_python_is_told_what_to_do(s
     assert f"ANKA_CI_VENV is {tmp_path / 'no'}, and there is no bin/anka-ci in it" in done.stderr
 
 
+def test_an_agent_without_a_python_is_told_which_it_needs(sh: Sh, tmp_path: Path) -> None:
+    names = [f"python3{minor}" for minor in ("", ".10", ".11", ".12", ".13", ".14")]
+    places = [Path(folder, name) for folder in ("/opt/homebrew/bin", "/usr/local/bin") for name in names]
+    if there := [str(place) for place in places if place.exists()]:
+        pytest.skip(f"this machine has {there[0]}, where the script looks for itself: it is no agent without a Python")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "mkdir", "cksum", "uname"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    done = sh("show", {}, {"PATH": str(programs)})
+    assert 127 == done.returncode
+    assert "anka-ci: not found on this agent, and no Python 3.10 or newer" in done.stderr
+    assert "apt-get install python3-venv" in done.stderr
+    assert f"PATH is {programs}" in done.stderr
+
+
 def test_another_version_is_an_error_where_it_was_named_and_passed_over_where_it_was_found(
     sh: Sh, tmp_path: Path
 ) -> None:

@@ -11,10 +11,12 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import jenkins
+from anka_ci import document
 from anka_ci.adapter.system import Means
 from anka_ci.clock import Cancelled, Deadline
 from anka_ci.errors import AnkaCiError, NotAuthorisedError, NotFoundError, UnreachableError, UsageError
@@ -231,13 +233,23 @@ def connect(url: str | None, means: Means) -> Server:
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", address):
         hint = f"such as https://jenkins.example/ci; who signs in is in {USER} and {TOKEN}"
         raise UsageError("the address of Jenkins is none, or holds a user", hint=hint)
-    user, token = env.get(USER), env.get(TOKEN)
+    user, token = env.get(USER), _token(env)
     if bool(user) != bool(token):
         raise UsageError(f"{USER if user else TOKEN} is set, and {TOKEN if user else USER} is not", hint="set both")
     secret = Secret(token) if token else None
     if secret is not None:
         means.redactor.add(secret)
     return Server(address.rstrip("/"), user or None, secret, means)
+
+
+def _token(env: Mapping[str, str]) -> str | None:
+    """The token of the environment, or of the file that it names; ``UsageError`` for both, or a file that is none."""
+    file = env.get(f"{TOKEN}_FILE")
+    if not file:
+        return env.get(TOKEN)
+    if env.get(TOKEN):
+        raise UsageError(f"{TOKEN} and {TOKEN}_FILE are both set", hint="leave one of them out")
+    return document.text(Path(file)).strip() or None
 
 
 def _path(name: str) -> str:
