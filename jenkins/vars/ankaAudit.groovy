@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/audit.py by `anka-ci render`; do not edit.
 // Compare what build nodes have with the channels of a fleet file, and with the registry.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('audit', [
         fleet: ['fleet', 'text'],
         channels: ['channels', 'text'],

@@ -14,10 +14,10 @@ import com.cloudbees.groovy.cps.NonCPS
  * key is the variable that anka-ci reads (two of them, parted by a space, where a credential has two parts). In the
  * outputs texts and numbers are text, true and false are Booleans, and lists lists.
  */
-Map step(String name, Map inputs, Map args) {
-    Map all = args
-    if (inputs.containsKey('jobStatus') && !args.containsKey('jobStatus')) {
-        all = [jobStatus: currentBuild.currentResult] + args
+Map step(String name, Map inputs, Object args) {
+    Map all = named(name, args)
+    if (inputs.containsKey('jobStatus') && !all.containsKey('jobStatus')) {
+        all = [jobStatus: currentBuild.currentResult] + all
     }
     Map given = arrange(name, inputs, all)
     if (given.problem) {
@@ -75,17 +75,25 @@ Map step(String name, Map inputs, Map args) {
 }
 
 /** Run, plan or check a pipeline file; for each of its steps, by id, a map of its outputs. */
-Map pipeline(Map inputs, Map args) {
-    String command = args.containsKey('command') ? args.command : 'run'
+Map pipeline(Map inputs, Object args) {
+    Map rest = [:] + named('run', args)
+    String command = rest.containsKey('command') ? rest.command : 'run'
     if (!['run', 'plan', 'check'].contains(command)) {
         error("ankaPipeline: command is run, plan or check, not ${command}")
     }
-    Map rest = [:] + args
     rest.remove('command')
     if (rest.set instanceof Map) {
         rest.set = pairs(rest.set)
     }
     return step(command, inputs, rest)
+}
+
+/** The arguments, which have to have names. */
+Map named(String name, Object args) {
+    if (!(args instanceof Map)) {
+        error("anka-ci ${name}: arguments have names, as in ankaShow(template: 'sonoma'); this one has none: ${args}")
+    }
+    return args
 }
 
 /** Run the body with each credential in variables of its own, masked in the log by Jenkins. */

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/clone.py by `anka-ci render`; do not edit.
 // Clone a VM of this host, so that a job can use the clone and throw it away.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('clone', [
         vm: ['vm', 'text'],
         name: ['name', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/delete.py by `anka-ci render`; do not edit.
 // Delete a template with all its tags from the registry.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('delete', [
         template: ['template', 'text'],
         fleet: ['fleet', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/delete_local.py by `anka-ci render`; do not edit.
 // Delete a VM of this host, or one of its local tags; the registry keeps what it has.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('delete-local', [
         vm: ['vm', 'text'],
         tag: ['tag', 'text'],

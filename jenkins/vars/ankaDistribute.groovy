@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/distribute.py by `anka-ci render`; do not edit.
 // Distribute a template tag to build nodes.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('distribute', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

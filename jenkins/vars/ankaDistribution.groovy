@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/distribution.py by `anka-ci render`; do not edit.
 // Look at distributions, wait for one, or cancel one, by request id.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('distribution', [
         requestId: ['request-id', 'text'],
         action: ['action', 'text'],

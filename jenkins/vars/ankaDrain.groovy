@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/drain.py by `anka-ci render`; do not edit.
 // Put build nodes into drain mode, so that they start no more VMs.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('drain', [
         all: ['all', 'value'],
         group: ['group', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/evict.py by `anka-ci render`; do not edit.
 // Remove a template from build nodes; the registry keeps it.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('evict', [
         template: ['template', 'text'],
         all: ['all', 'value'],

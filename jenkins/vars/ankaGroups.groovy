@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/groups.py by `anka-ci render`; do not edit.
 // List the node groups of the controller, and how many nodes each has.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('groups', [
         context: ['context', 'text'],
         controllerUrl: ['controller-url', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/list.py by `anka-ci render`; do not edit.
 // List the templates of the registry.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('list', [
         template: ['template', 'text'],
         context: ['context', 'text'],

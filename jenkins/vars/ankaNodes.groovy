@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/nodes.py by `anka-ci render`; do not edit.
 // List the build nodes: state, architecture, free disk, groups, and the tags on each.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('nodes', [
         nodes: ['nodes', 'text'],
         group: ['group', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/pipeline/setting.py by `anka-ci render`; do not edit.
 // Run, plan or check a pipeline file.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.pipeline([
         file: ['file', 'text'],
         set: ['set', 'text'],

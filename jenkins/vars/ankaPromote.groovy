@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/promote.py by `anka-ci render`; do not edit.
 // Move a channel of a fleet file to another tag of its template, and bring that to the channel's nodes.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('promote', [
         fleet: ['fleet', 'text'],
         channel: ['channel', 'text'],

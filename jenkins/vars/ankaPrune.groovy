@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/prune.py by `anka-ci render`; do not edit.
 // Remove from the registry what a retention policy lets go, or report what that would be.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('prune', [
         policy: ['policy', 'text'],
         templates: ['templates', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/pull.py by `anka-ci render`; do not edit.
 // Pull a template tag onto this host.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('pull', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/push.py by `anka-ci render`; do not edit.
 // Push a VM of this host to the registry as a new tag.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('push', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/reconcile.py by `anka-ci render`; do not edit.
 // Bring the channels of a fleet file to the nodes that are to have them.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('reconcile', [
         fleet: ['fleet', 'text'],
         channels: ['channels', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/revert.py by `anka-ci render`; do not edit.
 // Remove a tag, and with it every newer one, from the registry.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('revert', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/rollback.py by `anka-ci render`; do not edit.
 // Move a channel of a fleet file back to an older tag of its template, and bring that to the channel's nodes.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('rollback', [
         fleet: ['fleet', 'text'],
         channel: ['channel', 'text'],

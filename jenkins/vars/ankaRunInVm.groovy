@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/run_in_vm.py by `anka-ci render`; do not edit.
 // Run a command or a script in a VM of this host, and stop the VM again.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('run-in-vm', [
         vm: ['vm', 'text'],
         command: ['command', 'text'],

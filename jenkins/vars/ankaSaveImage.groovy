@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/save_image.py by `anka-ci render`; do not edit.
 // Save a running instance as a new tag of a template, or as a new template.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('save-image', [
         instance: ['instance', 'text'],
         tag: ['tag', 'text'],

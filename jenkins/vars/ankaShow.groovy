@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/show.py by `anka-ci render`; do not edit.
 // Show a template: its tags, sizes and layers.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('show', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

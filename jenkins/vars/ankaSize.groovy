@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/size.py by `anka-ci render`; do not edit.
 // Tell what a pull would download onto this host, and whether it fits.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('size', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/start_instance.py by `anka-ci render`; do not edit.
 // Start an instance of a template on a build node, and wait until it can be used.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('start-instance', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

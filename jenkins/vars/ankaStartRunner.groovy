@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/start_runner.py by `anka-ci render`; do not edit.
 // Start a CI runner in an instance of a template, and wait until it is online.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('start-runner', [
         template: ['template', 'text'],
         tag: ['tag', 'text'],

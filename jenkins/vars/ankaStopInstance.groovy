@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/stop_instance.py by `anka-ci render`; do not edit.
 // End an instance and remove its VM.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('stop-instance', [
         instance: ['instance', 'text'],
         name: ['name', 'text'],

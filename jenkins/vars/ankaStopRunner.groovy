@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/stop_runner.py by `anka-ci render`; do not edit.
 // End a CI runner that `start-runner` started: the runner is removed, and its instance ended.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('stop-runner', [
         runner: ['runner', 'text'],
         owner: ['owner', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/sweep.py by `anka-ci render`; do not edit.
 // End the instances whose lease is over, and reconcile them with the CI system's runners.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('sweep', [
         owner: ['owner', 'text'],
         ahead: ['ahead', 'value'],

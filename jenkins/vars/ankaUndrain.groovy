@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/undrain.py by `anka-ci render`; do not edit.
 // Take build nodes out of drain mode, so that they start VMs again.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('undrain', [
         all: ['all', 'value'],
         group: ['group', 'text'],

@@ -1,7 +1,7 @@
 // Made from shared/anka_ci/steps/use_registry.py by `anka-ci render`; do not edit.
 // Make a registry the default of this user's `anka` command, or add, list or forget the registries that it knows.
 
-def call(Map args = [:]) {
+def call(Object args = [:]) {
     return ankaCi.step('use-registry', [
         action: ['action', 'text'],
         name: ['name', 'text'],

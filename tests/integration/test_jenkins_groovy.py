@@ -110,6 +110,8 @@ REFUSED = {
     "ankaShow(template: 'sonoma', tokenCredentialsId: '')": "has to be the id of a secret text credential",
     "ankaShow(template: 'sonoma', apiKeyPairCredentialsId: 7)": "the id of a username with password credential",
     "ankaShow(template: 'sonoma', keyFile: 'x')": "as keyFileCredentialsId",
+    "ankaShow('sonoma')": "anka-ci show: arguments have names, as in ankaShow(template: 'sonoma'); this one ",
+    "ankaPipeline('anka-ci.yml')": "anka-ci run: arguments have names, as in",
     "ankaPipeline(command: 'destroy')": "command is run, plan or check, not destroy",
     "ankaPipeline(set: [tag: 13.10])": "set has an item that wants text, not the number 13.10",
     "ankaPipeline(confirm: 'yes')": "unknown argument 'confirm'",

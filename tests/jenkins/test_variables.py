@@ -49,7 +49,7 @@ def test_the_variables_of_this_checkout_are_as_the_steps_say() -> None:
 def test_a_variable_is_one_call_with_every_input_of_its_step(name: str) -> None:
     step, text = STEPS[name], RENDERED[f"jenkins/vars/{name}.groovy"]
     assert text.startswith(f"// Made from {step.module} by `anka-ci render`; do not edit.\n// {step.summary}\n")
-    assert f"def call(Map args = [:]) {{\n    return ankaCi.step('{step.name}', [\n" in text
+    assert f"def call(Object args = [:]) {{\n    return ankaCi.step('{step.name}', [\n" in text
     wanted = {
         inputs.camel(field.key): (field.key, "text" if field.type is str else "value")
         for field in (*step.inputs, *inputs.fields(inputs.SharedInputs))
