@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 RECENT = 6 * 3600.0
 """Seconds for which a request may have been going to be taken for one that an earlier run of the same job has left."""
+PAUSES = (1.0, 5.0)
+"""Seconds before a request whose answer was lost, and which was not taken, is sent again."""
 Known = dict[str, object]
 """A step's outputs as far as they are known: dashed keys, JSON values."""
 
@@ -117,7 +119,7 @@ def begin(
     """Start a distribution; the request's id.
 
     When the answer is lost, the controller is asked whether it has taken the request: one that is on its way with this
-    tag to these nodes is it, and when there is none it is sent once more, as sending twice moves nothing twice.
+    tag to these nodes is it, and when there is none it is sent again, as sending twice moves nothing twice.
     """
 
     def ask() -> str:
@@ -129,23 +131,32 @@ def begin(
             permission_group=permission_group,
         )
 
-    try:
-        return ask()
-    except UnreachableError as error:
-        anka.tell(Said(text=f"{error.message}; looking whether it was taken all the same", level="warning"))
+    for pause in PAUSES:
         try:
-            taken = [each for each in anka.controller.distributions() if not each.ended]
-        except AnkaCiError:
-            raise error from None
-        same = [each for each in taken if each.template_id == template_id and {*each.nodes} == {*node_ids}]
-        sure = [each for each in same if each.tag == tag]
-        if sure:
-            return sure[0].id
-        if any(not each.tag for each in same):  # Anka's own samples tell no tag
-            ids = ", ".join(each.id for each in same)
-            hint = f"it may be under way as {ids}: look with `anka-ci distribution`"
-            raise UnreachableError(error.message, hint=hint, **error.facts) from error
-        return ask()
+            return ask()
+        except UnreachableError as error:
+            anka.tell(Said(text=f"{error.message}; looking whether it was taken all the same", level="warning"))
+            if (found := _taken(anka, error, template_id=template_id, tag=tag, node_ids=node_ids)) is not None:
+                return found
+            anka.clock.sleep(anka.deadline.left(pause) or 0.0, anka.cancelled)
+    return ask()
+
+
+def _taken(anka: Anka, error: UnreachableError, *, template_id: str, tag: str, node_ids: Sequence[str]) -> str | None:
+    """The id of the request whose answer was lost, None when there is none; ``error`` where that cannot be told."""
+    try:
+        taken = [each for each in anka.controller.distributions() if not each.ended]
+    except AnkaCiError:
+        raise error from None
+    same = [each for each in taken if each.template_id == template_id and {*each.nodes} == {*node_ids}]
+    sure = [each for each in same if each.tag == tag]
+    if sure:
+        return sure[0].id
+    if any(not each.tag for each in same):  # Anka's own samples tell no tag
+        ids = ", ".join(each.id for each in same)
+        hint = f"it may be under way as {ids}: look with `anka-ci distribution`"
+        raise UnreachableError(error.message, hint=hint, **error.facts) from error
+    return None
 
 
 def _list(value: object) -> list[Any]:

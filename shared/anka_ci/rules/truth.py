@@ -51,18 +51,19 @@ class Truth:
 def ask(anka: Anka, template_id: str, tag: str, node_ids: Collection[str]) -> Truth:
     """Look at the nodes until all of these report the tag that can, for ``GRACE`` seconds at most.
 
-    When the deadline is over it is looked once more; ``UnreachableError`` when that has no answer.
+    When the deadline is over it is looked once more. ``UnreachableError`` when there is no answer, ``FellShortError``
+    when there is none to that last look.
     """
     began = anka.clock.monotonic()
 
     def look(doors: Anka = anka) -> Truth:
         nodes = {node.id: node for node in doors.controller.nodes()}
+        if node_ids and not nodes:  # old controllers can say OK and nothing more
+            raise UnreachableError("the controller lists no nodes just now")
         return Truth(nodes=nodes, template_id=template_id, tag=tag)
 
     def seen() -> watch.Seen[Truth]:
         found = look()
-        if node_ids and not found.nodes:  # old controllers can say OK and nothing more
-            raise UnreachableError("the controller lists no nodes just now")
         late = [node for node in node_ids if found.of(node) is False]
         return watch.Seen(value=found, ended=not late or anka.clock.monotonic() - began >= GRACE)
 
@@ -71,4 +72,6 @@ def ask(anka: Anka, template_id: str, tag: str, node_ids: Collection[str]) -> Tr
             return watch.poll(seen, anka, what=f"nodes are done and are to report {tag}")
         except FellShortError:  # the deadline, and nothing else: no look fails, and there is no limit to standing still
             pass
-    return look(anka.afterwards(PARTING))
+    after = anka.afterwards(PARTING)
+    what = f"whether nodes report {tag}"
+    return watch.poll(lambda: watch.Seen(value=look(after), ended=True), after, what=what, slowest=watch.FIRST)
