@@ -86,6 +86,11 @@ class Layers:
         """What stays of the layers of versions that go, because others have them too."""
         return self._told_as(set(going) - self._free(going, {}))
 
+    def moved(self, wanted: tuple[Template, Version], there: Iterable[tuple[Template, Version]]) -> Range:
+        """What has to be moved for a version to where others are already. That needs only the templates named here."""
+        held = self.uses(there)
+        return self._told_as({part for part in self.uses([wanted]) if part not in held})
+
     def _free(self, going: Mapping[int, int], gone: Mapping[int, int]) -> set[int]:
         return {part for part, count in going.items() if count + gone.get(part, 0) == self._uses[part]}
 

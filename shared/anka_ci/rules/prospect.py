@@ -119,22 +119,27 @@ class Prospect:
         sends = tuple(fate.id for fate in fates if fate.id in theirs)
         return replace(self, fates=fates, sends=sends, request_id=request_id)
 
-    def check(self, *, later: bool) -> None:
-        """``RefusedError`` when no node counts, and when a policy was given that cannot be met even if all goes well.
+    def check(self, *, later: bool, refuse: bool, unfit: Mapping[str, str] | None = None) -> None:
+        """``RefusedError`` when no node counts, and with ``refuse`` when the policy is not met even if all goes well.
 
-        ``later``: nodes that are out of reach are tried again.
+        ``later``: nodes that are out of reach are tried again. ``unfit`` are nodes that surely do not get it, and why.
         """
-        best = policy.judge(self.rule, policy.at_best(self.fates, later=later))
+        wont = unfit or {}
+        hoped = [
+            replace(fate, has=False, reason=wont[fate.id]) if fate.id in wont else fate
+            for fate in policy.at_best(self._sent(), later=later)
+        ]
+        best = policy.judge(self.rule, hoped)
         why = distribution.some({fate.name: fate.reason for fate in (*best.lacking, *best.excluded)}, most=20)
         if not best.has and not best.lacking:
             raise RefusedError(
                 f"no node that was chosen can take {self.parcel.title}: {why}", hint="choose other nodes"
             )
-        if self.rule.demanding and best.short:
+        if refuse and best.short:
             raise RefusedError(
                 f"{self.parcel.title} cannot get as far as it has to, so nothing is sent: {'; '.join(best.short)}, at "
                 f"best; {why}",
-                hint="see to these nodes, or ask for less",
+                hint="see to these nodes, or ask for less; preflight: warn sends it all the same",
             )
 
     def expects(self, *, wait: bool) -> dict[str, object]:
@@ -155,10 +160,10 @@ class Prospect:
             found["request-id"] = self.request_id
         return found | ({"needed": policy.judge(self.rule, self._sent()).needed} if self.rule.demanding else {})
 
-    def notes(self) -> list[str]:
-        """What a person should know of the nodes that get nothing."""
+    def notes(self, single: Mapping[str, str]) -> list[str]:
+        """What a person should know of the nodes that get nothing; ``single`` is what there is to say of others."""
         out, unable = self._left()
-        said = {fate.name: f"is skipped: {fate.reason}" for fate in out}
+        said = {**single, **{fate.name: f"is skipped: {fate.reason}" for fate in out}}
         for fate in unable:
             allowed = fate.id not in self.rule.must_have and self.rule.way(fate.kind) == policy.TOLERATE
             what = "which is tolerated" if allowed else "so the step will fall short"

@@ -14,8 +14,13 @@ not, naming it and why. `at-least` is content with fewer, as a number or a perce
 of the wrong architecture (`wrong-arch`) can be said for each: `exclude` sends them nothing and does not count them,
 `tolerate` counts them and lets them go without, `fail` fails the step when one of them goes without. Left out, the
 wrong architecture is excluded; the others fail the step, or are tolerated where `at-least` is content with fewer.
-Draining nodes take distributions, offline and inactive ones are sent nothing. A policy that cannot be met by the nodes
-as they are is refused before anything is sent.
+Draining nodes take distributions, offline and inactive ones are sent nothing.
+
+The plan tells, by what nodes report and the registry's sizes, the bytes that nodes have to move (a range where sizes
+leave it open), which of them have to evict other templates for that or have no room for it at all, and with `bandwidth`
+how long it takes. Where a policy is given that surely cannot be met, nothing is sent; `preflight` says otherwise, or
+asks for the same without a policy, and `off` reads nothing for it. A node may hold more than it reports, and a
+distribution takes the place of the tag that the node has.
 
 With `retries` the nodes that failed, and only they, are sent the tag again while the policy is not met; `timeout` is
 for all of it. When the wait is interrupted, the `timeout` is over, or nothing moves anywhere for as long as `stall`,
@@ -35,10 +40,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from anka_ci.inputs import Duration, arg, build, python_name
+from anka_ci.inputs import Duration, Size, arg, build, python_name
 from anka_ci.plan import Action, Plan
 from anka_ci.result import NodeChanged, Progress, Said
-from anka_ci.rules import distribution, following, policy, prospect, selection
+from anka_ci.rules import distribution, following, policy, preflight, prospect, selection
 from anka_ci.rules.delivery import MOST, Delivery
 from anka_ci.rules.policy import WAYS, Quota
 from anka_ci.rules.prospect import Parcel, Prospect
@@ -81,6 +86,13 @@ class Inputs:
         "What nodes of another architecture mean; `exclude` when left out.", default=None, choices=WAYS
     )
     retries: int = arg("How often nodes that failed are sent it again, at most, within `timeout`.", default=0)
+    preflight: str | None = arg(
+        "What becomes of a plan that surely falls short; `refuse` when left out and a policy is given, else `warn`.",
+        default=None,
+        choices=("refuse", "warn", "off"),
+    )
+    bandwidth: Size | None = arg("Bytes per second of each node, to tell how long it takes.", default=None)
+    made_with: str | None = arg("Release of Anka the template was made with; older nodes are told.", default=None)
     stall: Duration = arg("For how long nothing may move on any node.", default=Duration(following.STALL))
     permission_group: str | None = arg(
         "Permission group of the request; needed where resource management is on.", default=None
@@ -93,6 +105,8 @@ class Inputs:
             raise ValueError(f"retries: {self.retries} is not from 0 to {MOST}")
         if self.stall < following.LINGER:
             raise ValueError(f"stall: give {following.LINGER:g}s or more; nodes do not tell of every moment")
+        if self.bandwidth is not None and self.bandwidth <= 0:
+            raise ValueError("bandwidth: 0 moves nothing; give bytes per second, such as 100MiB")
         for given in ("at_least", "must_have", "retries"):
             if not self.wait and getattr(self, given):
                 raise ValueError(f"{given.replace('_', '-')} is judged at the end, so it cannot go with wait: false")
@@ -114,6 +128,8 @@ class Outputs:
         "The distribution's request id, with `retries` the last one's; absent when nothing had to be sent.",
         default=None,
     )
+    moves_least: int | None = arg("Bytes that nodes have to move in all, by the plan: at least.", default=None)
+    moves_most: int | None = arg("The same at most; absent where the registry tells no sizes.", default=None)
     needed: int | None = arg("How many nodes had to have the tag, where a policy was given.", default=None)
     unverified: tuple[str, ...] | None = arg(
         "Names of the nodes that are done and cannot be asked what they hold; absent when there are none.", default=None
@@ -142,7 +158,6 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "" if inputs.all_ else next((each.id for each in nodes[0].groups if inputs.group in (each.id, each.name)), None)
     )
     found = prospect.foresee(parcel, rule, nodes, of=of)
-    found.check(later=inputs.retries > 0)
     goes_on, notes = None, list[str]()
     if found.sends and not inputs.again:
         goes_on, notes = distribution.running(
@@ -155,6 +170,15 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         )
     if goes_on is not None:
         found = found.following(goes_on.id, goes_on.nodes)
+    sends = (
+        [] if inputs.preflight == "off" or goes_on is not None else [each for each in nodes if each.id in found.sends]
+    )
+    named = {node.id for node in sends if inputs.again}
+    ahead = preflight.look(
+        anka, template, version, sends, named=named, bandwidth=inputs.bandwidth, made_with=inputs.made_with
+    )
+    refuse = inputs.preflight == "refuse" or (inputs.preflight is None and rule.demanding)
+    found.check(later=inputs.retries > 0, refuse=refuse, unfit=ahead.unfit())
     title, names = parcel.title, selection.listed(found.names)
     with_: dict[str, object] = {"prospect": found.emit(), "wait": inputs.wait, "retries": inputs.retries}
     actions: list[Action] = []
@@ -166,9 +190,14 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     elif found.short:
         text = f"send {title} to no node, as none can take it"
         actions.append(Action(verb="distribute", text=text, with_=with_, writes=False))
-    moved = None if found.sends else 0  # what each node has of it already is its own secret
-    expects = found.expects(wait=inputs.wait)
-    return Plan(step="distribute", actions=tuple(actions), bytes=moved, expects=expects, notes=(*notes, *found.notes()))
+    said, single = ahead.notes()
+    return Plan(
+        step="distribute",
+        actions=tuple(actions),
+        bytes=ahead.exact if sends or not found.sends else None,
+        expects=found.expects(wait=inputs.wait) | ahead.expects(),
+        notes=(*notes, *said, *found.notes(single)),
+    )
 
 
 def run(plan: Plan, anka: Anka) -> Outputs:
@@ -190,4 +219,5 @@ def run(plan: Plan, anka: Anka) -> Outputs:
         delivery.bring(retries=with_["retries"])
     else:
         delivery.begin()
-    return build(Outputs, delivery.known())
+    moved = {key: known[key] for key in ("moves-least", "moves-most") if key in known}
+    return build(Outputs, delivery.known() | moved)

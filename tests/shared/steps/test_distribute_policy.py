@@ -12,6 +12,7 @@ from anka_ci.anka import Anka
 from anka_ci.clock import ManualClock
 from anka_ci.desk import perform
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
+from anka_ci.inputs import show_size
 from anka_ci.result import Said
 from anka_ci.server.seed import ID
 from faulty import faulty
@@ -311,3 +312,74 @@ def test_must_have_takes_ids_and_names_each_once(world):
         plan_only=True,
     )
     assert ["virtual-1"] == planned.plan["actions"][0]["with"]["prospect"]["policy"]["must-have"]
+
+
+# preflight
+
+
+def planned(world, anka=None, **inputs):
+    values = {"template": "sonoma", "all": "true", **{key.replace("_", "-"): value for key, value in inputs.items()}}
+    return perform("distribute", values, anka or world.anka, plan_only=True)
+
+
+def test_a_plan_tells_the_bytes_that_are_moved_then(faulty):
+    world = faulty("virtual: {bandwidth: 1MiB, registry: 1GiB, spread: 0%}", virtual_nodes=3)
+    world.distribute(all="", nodes="virtual-1", tag="base")
+
+    def used():
+        return [node.anka_disk_usage for node in world.anka.controller.nodes()]
+
+    before, found = used(), planned(world, bandwidth="1MiB")
+    assert found.plan["bytes"] == found.outputs["moves-least"] == found.outputs["moves-most"]
+    said, *each = (note for note in found.notes if "moves" in note or "gets" in note)
+    assert said.endswith("to 3 nodes in all, which takes 3s at 1.0 MiB/s a node")
+    done = world.distribute()
+    moved = [after - was for after, was in zip(used(), before, strict=True)]
+    assert [f"virtual-{number} gets {show_size(count)}" for number, count in enumerate(moved, 1)] == each
+    assert moved[0] < moved[1] == moved[2]
+    assert sum(moved) == done.plan["bytes"] == done.outputs["moves-most"]
+
+
+def test_nodes_without_room_or_time_are_told_and_refused_where_a_policy_cannot_be_met(faulty):
+    world = faulty("virtual: {disk: 2MiB, spread: 0%}")
+    said = "at least 3.0 MiB are needed, and 2.0 MiB is all that can come free"
+    assert [f"virtual-{number} will fail: {said}" for number in (1, 2)] == [
+        note for note in planned(world).notes if "will fail" in note
+    ]
+    for inputs in ({"at_least": "1"}, {"preflight": "refuse"}):
+        with pytest.raises(RefusedError, match=f"cannot get as far as it has to, .*, at best; virtual-1: {said}"):
+            world.distribute(**inputs)
+    assert [] == world.anka.controller.distributions()
+    for inputs in ({}, {"at_least": "1", "preflight": "warn"}, {"at_least": "1", "preflight": "off"}):
+        with pytest.raises(FellShortError, match="no space left on device"):
+            world.distribute(**inputs)
+    world = faulty("{}")
+    with pytest.raises(
+        RefusedError, match=r"virtual-1: moving 3\.0 MiB takes 3s or more at 1\.0 MiB/s, and there are 2s"
+    ):
+        world.distribute(world.doors(2), bandwidth="1MiB", preflight="refuse")
+    assert [] == world.anka.controller.distributions()
+
+
+def test_what_a_node_evicts_for_it_is_told(faulty):
+    world = faulty("virtual: {disk: 4MiB, spread: 0%}")
+    world.second_template()
+    world.distribute(template="ventura", all="", nodes="virtual-1")
+    found = planned(world)
+    (said,) = [note for note in found.notes if note.startswith("virtual-1")]
+    assert "virtual-1 has 2.0 MiB free for 3.0 MiB, so it evicts other templates it holds (ventura:base)" == said
+    assert ["virtual-1", "virtual-2"] == world.distribute(preflight="refuse").outputs["succeeded"]
+    (node, _) = world.anka.controller.nodes()
+    assert ["sonoma"] == [held.name for held in node.templates]
+
+
+def test_without_a_preflight_nothing_is_read_for_it(faulty):
+    world = faulty("{}")
+    found = planned(world, preflight="off")
+    assert "moves-least" not in found.outputs
+    assert found.plan["bytes"] is None
+    with pytest.raises(UsageError, match="bandwidth: 0 moves nothing"):
+        planned(world, bandwidth="0")
+    assert 2 == len(
+        [note for note in planned(world, made_with="4.0").notes if "runs Anka 3.8.5, older than the" in note]
+    )
