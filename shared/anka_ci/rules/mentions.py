@@ -15,6 +15,7 @@ from pathlib import Path
 from anka_ci import document
 from anka_ci.document import Node, Place
 from anka_ci.errors import NotFoundError
+from anka_ci.rules import fleet
 
 KEYS = ("template", "onto")
 """Inputs of steps that name a template of the registry."""
@@ -85,6 +86,19 @@ def of_file(root: Node, mentions: list[Mention], unknown: list[Place]) -> None:
             if not templates:
                 unknown.append(inputs[key].place)
             mentions += [each for template in templates for each in _tags(template, inputs, parameters, inputs[key])]
+        if "channel" in inputs:
+            named = list(_of_channels(inputs, parameters))
+            mentions += named
+            unknown += [] if named else [inputs["channel"].place]
+
+
+def _of_channels(inputs: Mapping[str, Node], parameters: Mapping[str, Node]) -> Iterator[Mention]:
+    """What a channel in place of a template and a tag stands for."""
+    wanted = [*_values(inputs["channel"], parameters)]
+    for path in _values(inputs["fleet"], parameters) if "fleet" in inputs else ():
+        for each in fleet.read(path):
+            if each.name in wanted:
+                yield Mention(template=each.template, tag=each.tag, place=inputs["channel"].place)
 
 
 def _inputs(workflow: Mapping[str, Node]) -> Mapping[str, Node]:

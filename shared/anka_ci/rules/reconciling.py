@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anka_ci.errors import AnkaCiError, FellShortError, RefusedError
 from anka_ci.plan import Action, Loss
-from anka_ci.rules import distribution, evicting, following, selection
+from anka_ci.rules import distribution, evicting, following, selection, truth
 from anka_ci.rules.drift import Aim, Drift, Held
 from anka_ci.rules.survey import Survey
 
@@ -169,9 +169,19 @@ def _send(anka: Anka, with_: Mapping[str, Any], known: Row) -> None:
     )
     begun: Row = {"id": with_["id"], "tag": with_["tag"]}
     told: Row = following.follow(begun, request_id, anka, names, expected=list(names), on_interrupt="cancel")
+    untrue = _untrue(anka, with_, told["succeeded"])
+    told["succeeded"] = [name for name in told["succeeded"] if name not in untrue]
+    told["failed"] = [*told["failed"], *untrue]
+    why: list[Row] = [*told["reasons"], *distribution.reasons("failed", untrue)]
     known["channels"].append(row(with_, **_ends(told)))
-    why: list[Row] = told["reasons"]
     known["reasons"] = [*known["reasons"], *({"channel": with_["channel"], **each} for each in why)]
+
+
+def _untrue(anka: Anka, with_: Mapping[str, Any], succeeded: Sequence[str]) -> dict[str, str]:
+    """The nodes whose part is done and that do not report the tag, with what they report instead."""
+    ids = {id: name for id, name in with_["nodes"].items() if name in succeeded}
+    found = truth.ask(anka, with_["id"], with_["tag"], list(ids))
+    return {name: f"its part is done, but {found.reason(id)}" for id, name in ids.items() if found.of(id) is False}
 
 
 def _evict(anka: Anka, with_: Mapping[str, Any]) -> list[str]:

@@ -8,8 +8,8 @@ A node has one tag of a template, so the tag that it had goes. Where the registr
 template, it would be lost and needs the plan's digest. A channel that cannot be kept (no such template, tag or group,
 or two that want different tags on a node) is refused before anything is done.
 
-Fails (code 7) when a node did not get its tag, naming it and why, after all channels had their turn. Nodes that do not
-report what they hold (before 1.20) are sent nothing and listed as unverified.
+Fails (code 7) when a node does not report its tag in the end, naming it and why, after all channels had their turn.
+Nodes that do not report what they hold (before 1.20) are sent nothing and listed as unverified.
 """
 
 from __future__ import annotations

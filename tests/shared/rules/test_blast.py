@@ -6,7 +6,7 @@ import pytest
 
 from anka_ci.anka import Anka
 from anka_ci.desk import perform
-from anka_ci.errors import ConfirmationError, NotFoundError
+from anka_ci.errors import ConfirmationError, NotFoundError, UsageError
 from anka_ci.rules import blast
 from anka_ci.settings import Context
 from anka_ci.wire.start import Start
@@ -66,6 +66,20 @@ def test_a_revert_tells_who_uses_what_goes_and_which_bytes_come_free(world):
     more = planned(world, "revert", tag="v1", **world.looking).notes
     named = ["in use: in the channel prod", f"in use: named at {ci}:11"]
     assert {*notes[:2], *named, BYTES} == {*more}
+
+
+def test_a_channel_that_a_file_takes_stands_for_its_tag(world, tmp_path):
+    file = tmp_path / "by-channel.yml"
+    lines = [
+        f"  - {{use: pull, with: {{channel: {name}, fleet: {world.looking['fleet']}}}}}\n" for name in ("prod", "x")
+    ]
+    file.write_text("version: 1\nsteps:\n" + "".join(lines))
+    notes = planned(world, "revert", tag="v1", pipelines=str(file)).notes
+    assert f"in use: named at {file}:3" in notes
+    assert any(note.startswith(f"{file}:4:") and "known only when the file runs" in note for note in notes)
+    file.write_text("version: 1\nsteps:\n  - {use: pull, with: {channel: prod, fleet: nowhere.yml}}\n")
+    with pytest.raises(UsageError, match=r"nowhere.yml: cannot be read"):
+        planned(world, "revert", tag="v1", pipelines=str(file))
 
 
 def test_a_delete_does_too(world):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, FellShortError, InterruptError, RefusedError
 from faulty import faulty
+from front import Front
 
 __all__ = ["faulty"]
 
@@ -113,3 +117,21 @@ def test_an_interrupted_one_cancels_what_it_began_and_tells_how_far_it_got(world
     (row,) = caught.value.outputs["channels"]
     assert ("prod", []) == (row["channel"], row["succeeded"])
     assert [True] == [each.ended for each in world.anka.controller.distributions()]
+
+
+def test_a_node_that_is_done_and_does_not_report_the_tag_has_failed(world):
+    def change(came):
+        if came.path == "/api/v1/node":
+            found = json.loads(came.body)
+            found["body"][0]["templates"] = []
+            came.body = json.dumps(found).encode()
+
+    with Front(world.server.controller_url, change) as front:
+        anka = world.doors()
+        anka.context = replace(anka.context, controller_url=front.url)
+        with pytest.raises(
+            FellShortError, match="prod on virtual-1: its part is done, but it does not report"
+        ) as caught:
+            reconcile(world, anka=anka)
+    (row,) = caught.value.outputs["channels"]
+    assert (["virtual-2"], ["virtual-1"]) == (row["succeeded"], row["failed"])
