@@ -126,9 +126,7 @@ def _failure(error: Mapping[str, object], where: str) -> str:
     place = ":".join(str(facts.pop(key)) for key in ("file", "line", "column") if key in facts)
     rows = [{"fact": key, "value": value} for key, value in facts.items() if not isinstance(value, (dict, list))]
     rows = [row for row in rows if not re.search(rf"(?<!\w){re.escape(str(row['value']))}(?!\w)", f"{message} {hint}")]
-    whose = {"infrastructure": "the infrastructure's", "anka-ci": "a fault of anka-ci"}.get(
-        str(error["fault"]), "yours"
-    )
+    whose = WHOSE.get(str(error["fault"]), "yours")
     kind = str(error["class"]).replace("-", " ").capitalize()
     parts = [f"**{text(kind)}**{where} ({whose}, exit code {error['code']})\n"]
     parts.append(fenced(message) if "\n" in message.strip() else f"> {text(message)}\n")

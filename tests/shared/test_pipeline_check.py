@@ -40,7 +40,10 @@ def test_a_file_that_is_right(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("concurrency", "said"),
     [
-        ("x-${{ params.tempalte }}", "no parameter 'tempalte'\n  did you mean 'template'?"),
+        (
+            "x-${{ params.tempalte }}",
+            "anka-ci.yml:3:20: concurrency: no parameter 'tempalte'\n  did you mean 'template'?",
+        ),
         ("x-${{ steps.a.outputs.id }}", "'steps.a.outputs.id' cannot be used here\n  a CI system knows nothing but"),
         ("x-${{ params.template", "concurrency: "),
     ],
@@ -51,6 +54,9 @@ def test_what_is_wrong_with_the_concurrency_of_a_job(concurrency, said, tmp_path
     file.write_text(text % concurrency)
     assert 2 == cli.main(["check", str(file)])
     assert said in capsys.readouterr().err
+    file.write_text(text.replace("list", "lst") % concurrency)
+    assert 2 == cli.main(["check", str(file)])
+    assert "anka-ci.yml: 2 problems" in capsys.readouterr().err
     file.write_text(text % "x-${{ params.template }}")
     assert 0 == cli.main(["check", str(file)])
 

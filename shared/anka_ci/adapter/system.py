@@ -6,7 +6,6 @@ they are in, because that is where a job finds them; no git command is run, and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,10 @@ from anka_ci import pipeline
 from anka_ci.adapter.calls import Called
 from anka_ci.adapter.jobs import Job, Keeper
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.errors import UsageError, suggestion
+from anka_ci.errors import UsageError
 from anka_ci.inputs import Duration, arg
-from anka_ci.pipeline.expressions import Expression, ExpressionError, split
 from anka_ci.pipeline.model import Parameter, Pipeline
+from anka_ci.pipeline.parts import parts
 from anka_ci.result import Tell
 from anka_ci.secret import Redactor
 
@@ -113,21 +112,7 @@ def params(text: str, pipeline: Pipeline, what: str) -> list[str | Parameter]:
 
     ``UsageError`` for any other expression, and for a parameter that there is not.
     """
-    where = f"{pipeline.file}: {what}"
-    found: list[str | Parameter] = []
     try:
-        for part in split(text):
-            if not isinstance(part, Expression):
-                found.append(part)
-                continue
-            named = re.fullmatch(r"\s*params\.([A-Za-z][A-Za-z0-9_-]*)\s*", part.source)
-            if named is None:
-                hint = "a CI system knows nothing but ${{ params.NAME }} before a run begins"
-                raise UsageError(f"{where}: {part.source.strip()!r} cannot be used here", hint=hint, file=pipeline.file)
-            if named[1] not in pipeline.parameters:
-                hint = suggestion(named[1], pipeline.parameters) or "the file has no parameters"
-                raise UsageError(f"{where}: no parameter {named[1]!r}", hint=hint, file=pipeline.file)
-            found.append(pipeline.parameters[named[1]])
-    except ExpressionError as error:
-        raise UsageError(f"{where}: {error}", file=pipeline.file) from None
-    return found
+        return parts(text, pipeline.parameters)
+    except UsageError as error:
+        raise UsageError(f"{pipeline.file}: {what}: {error.message}", hint=error.hint, file=pipeline.file) from None

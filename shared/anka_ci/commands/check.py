@@ -11,7 +11,6 @@ import importlib
 from pathlib import Path
 
 from anka_ci import inputs, pipeline
-from anka_ci.adapter import system
 from anka_ci.adapter.system import Source
 from anka_ci.clock import Clock
 from anka_ci.commands import add_input, add_output, finish, job, lookup, outcome
@@ -64,9 +63,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sections(found: Pipeline, file: str) -> None:
-    """``UsageError`` for what a CI system does not know in its own section, and for a job's wrong ``concurrency``."""
-    if found.job.concurrency is not None:
-        system.params(found.job.concurrency, found, "concurrency")
+    """``UsageError`` for what a CI system does not know in its own section of the file."""
     sections = {"github": found.github, "jenkins": found.jenkins}
     for ci, module in job.SYSTEMS.items():
         if sections[ci] is not None:

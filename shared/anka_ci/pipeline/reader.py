@@ -14,6 +14,7 @@ from anka_ci.document import Node, Place
 from anka_ci.errors import UsageError, suggestion
 from anka_ci.inputs import PARSERS, Duration, duration
 from anka_ci.pipeline.model import TYPES, Job, Parameter, Pipeline, Step, Triggers
+from anka_ci.pipeline.parts import parts
 
 T = TypeVar("T")
 
@@ -51,13 +52,14 @@ class Reader:
             self.note(found["version"].place, f"version {found['version'].plain()!r} is unknown", "there is version 1")
         text: Callable[[str], str | None] = lambda key: self._read(found.get(key), lambda node: node.text(key))  # noqa: E731
         steps = self._steps(found.get("steps"), root)
+        parameters = self._parameters(found.get("parameters"))
         return Pipeline(
             file=self.file,
             name=text("name") or re.sub(r"\.ya?ml$", "", self.file.rsplit("/", 1)[-1]),
             context=text("context"),
-            parameters=self._parameters(found.get("parameters")),
+            parameters=parameters,
             secrets=self._names(found.get("secrets"), "secrets", r"[A-Za-z_][A-Za-z0-9_]*"),
-            job=self._job(found.get("job")),
+            job=self._job(found.get("job"), parameters),
             github=self._open(found.get("github"), "github"),
             jenkins=self._open(found.get("jenkins"), "jenkins"),
             steps=tuple(steps),
@@ -158,7 +160,7 @@ class Reader:
             except ValueError as error:
                 self.note(node.place, f"parameter {parameter.name}: its default {error}")
 
-    def _job(self, node: Node | None) -> Job:
+    def _job(self, node: Node | None, parameters: Mapping[str, Parameter]) -> Job:
         found = self._mapping(node, "job", JOB_KEYS)
         triggers = self._mapping(found.get("triggers"), "triggers", TRIGGER_KEYS)
         schedule = self._texts(triggers.get("schedule"), "schedule")
@@ -174,8 +176,16 @@ class Reader:
                 push=self._texts(triggers.get("push"), "push"),
             ),
             timeout=self._timeout(found.get("timeout")),
-            concurrency=self._read(found.get("concurrency"), lambda node: node.text("concurrency")),
+            concurrency=self._read(found.get("concurrency"), lambda node: self._concurrency(node, parameters)),
         )
+
+    def _concurrency(self, node: Node, parameters: Mapping[str, Parameter]) -> str:
+        text = node.text("concurrency")
+        try:
+            parts(text, parameters)
+        except UsageError as error:
+            self.note(node.place, f"concurrency: {error.message}", error.hint)
+        return text
 
     def _timeout(self, node: Node | None) -> Duration | None:
         return self._read(node, lambda node: _parsed(node, "timeout", duration))
