@@ -35,22 +35,22 @@ def run(machine, served):
     def start(*steps, inputs=None, secrets=None, env=None):
         job = acting.job(steps, acting.connected(served) | (env or {}))
         words = [word for name, value in (secrets or {}).items() for word in ("--secret", f"{name}={value}")]
-        return machine.run(acting.workflow({"job": job}, *(inputs or {})), *words, inputs=inputs)
+        return machine.run(acting.workflow({"job": job}, *(inputs or {})), *words, inputs=inputs, here=True)
 
     return start
 
 
 def lists(id_="list", **values):
-    return {"id": id_, "uses": "OWNER/anka-ci/actions/list@v1", "continue-on-error": True, "with": values}
+    return {"id": id_, "uses": "./actions/list", "continue-on-error": True, "with": values}
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_a_nasty_text_arrives_as_it_is(name, run, machine):
-    ran = run(lists(template="${{ inputs.text }}"), inputs={"text": NASTY[name]})
-    step = ran.job["list"]
-    error = json.loads(step.outputs["result"])["error"]
-    assert f"no template {NASTY[name]!r}" in error["message"], ran.shown()
-    assert 1 == len(step.annotations), step.annotations
+def test_nasty_texts_arrive_as_they_are_and_are_obeyed_by_nobody(run, machine):
+    ran = run(*(lists(name, template=f"${{{{ inputs.{name} }}}}") for name in NASTY), inputs=NASTY)
+    for name, text in NASTY.items():
+        step = ran.job[name]
+        error = json.loads(step.outputs["result"])["error"]
+        assert f"no template {text!r}" in error["message"], ran.shown()
+        assert 1 == len(step.annotations), step.annotations
     assert [] == list(machine.folder.rglob("pwned"))
 
 
@@ -99,7 +99,7 @@ echo '{"token": "hush hush"}' >secret.json
 
 def test_wrong_inputs_are_refused_in_one_annotation_that_names_them(run):
     steps = [
-        {"id": name, "uses": f"OWNER/anka-ci/actions/{action}@v1", "continue-on-error": True, "with": values}
+        {"id": name, "uses": f"./actions/{action}", "continue-on-error": True, "with": values}
         for name, (action, values, _) in WRONG.items()
     ]
     ran = run({"run": FILES}, *steps)
@@ -130,7 +130,7 @@ def test_a_secret_in_an_address_or_an_error_is_shown_nowhere(run):
 
 @pytest.mark.parametrize("command", ["serve", "list", "", "run --json"])
 def test_the_root_action_takes_no_other_command(run, command):
-    step = {"id": "run", "uses": "OWNER/anka-ci@v1", "continue-on-error": True, "with": {"command": command}}
+    step = {"id": "run", "uses": "./", "continue-on-error": True, "with": {"command": command}}
     step = run(step).job["run"]
     assert "failure" == step.outcome
     (annotation,) = step.annotations
@@ -143,7 +143,7 @@ def test_without_the_secrets_that_a_fork_does_not_get_the_error_names_the_variab
     with serve(tmp_path, "--sample", "--sample-size", "1MiB", "--auth", "token") as served:
         env = acting.connected(served) | {"ANKA_CI_TOKEN": "${{ secrets.ANKA_TOKEN }}"}
         by_input = {**lists("by-input", token="${{ secrets.ANKA_TOKEN }}"), "env": {"ANKA_CI_TOKEN": ""}}
-        ran = machine.run(acting.workflow({"job": acting.job([lists("by-variable"), by_input], env)}))
+        ran = machine.run(acting.workflow({"job": acting.job([lists("by-variable"), by_input], env)}), here=True)
     for name in ("by-variable", "by-input"):
         (annotation,) = ran.job[name].annotations
         assert 5 == json.loads(ran.job[name].outputs["result"])["code"], ran.shown()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
 
@@ -51,10 +50,3 @@ def test_another_version_that_cannot_be_installed_says_what_to_do(machine):
     assert ("error", "anka-ci could not be installed") == (annotation.level, annotation.place["title"])
     assert "ANKA_CI_WHEELHOUSE" in annotation.message
     assert 1 == len(machine.environments)
-
-
-def test_a_warm_start_is_quick(machine):
-    began = time.monotonic()
-    ran = machine.run(acting.workflow({"job": acting.job([CHECK])}))
-    assert "success" == ran.job.result
-    assert time.monotonic() - began < 15  # an install would take longer than that, and fail here

@@ -11,8 +11,8 @@ import requests
 from integration import acting
 from integration.conftest import serve, wait_until
 
-PACE = "virtual: {bandwidth: 200KiB, registry: 1MiB, setup: 1s}\n"
-"""A distribution of the sample to virtual nodes takes fifteen seconds."""
+PACE = "virtual: {bandwidth: 120KiB, registry: 1MiB, setup: 1s}\n"
+"""A distribution of the sample to virtual nodes takes half a minute."""
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def start(machine, served):
     """Start a job of one step that is connected to the server."""
 
     def begin(action, **values):
-        step = {"id": "step", "uses": f"OWNER/anka-ci/actions/{action}@v1"}
+        step = {"id": "step", "uses": f"./actions/{action}"}
         step["with"] = {key.replace("_", "-"): value for key, value in values.items()}
         job = acting.job([step], acting.connected(served))
-        return machine.start(acting.workflow({"job": job}))
+        return machine.start(acting.workflow({"job": job}), here=True)
 
     return begin
 
