@@ -55,7 +55,8 @@ def check(world, monkeypatch, capsys, tmp_path):
 def test_names_that_are_there_and_those_that_only_a_run_tells(check):
     code, out, err = check(RIGHT)
     assert (0, "") == (code, err)
-    assert "p.yml: p: 9 steps, nothing wrong; 6 names are there, 4 are known only when it runs\n" == out
+    assert "p.yml: p: 9 steps, nothing wrong; 6 names are there" == out.split(", 2 known")[0]
+    assert "known only when it runs (p.yml:10:40, p.yml:10:77), 2 in the context lab, which" in out
 
 
 def wrong(line):
@@ -110,3 +111,16 @@ def test_an_anka_that_cannot_be_asked_is_told_as_such(check):
     code, _, err = check(wrong("{use: nodes, with: {group: ios}}"), "--registry-url", "http://127.0.0.1:1")
     assert (2, True) == (code, "no controller is configured" in err)
     assert 2 == check("version: 1\nsteps: []\n")[0]
+
+
+def test_an_oci_registry_is_asked_for_the_repositories_that_are_named(check, world, tmp_path):
+    url = world.server.registry_url.replace("http", "oci+http")
+    text = wrong(f"{{use: show, with: {{template: {id_of('sonoma')}, tag: v1}}}}")
+    code, out, err = check(text, "--registry-url", url)
+    assert (0, True) == (code, "2 names are there" in out), err
+    code, _, err = check(text.replace("tag: v1", "tag: v8"), "--registry-url", url)
+    assert (4, True) == (code, "no tag 'v8'" in err), err
+    code, _, err = check(wrong("{use: show, with: {template: No Name, tag: v1}}"), "--registry-url", url)
+    assert (4, True) == (code, "p.yml:3:34: " in err), err
+    code, _, err = check(wrong("{use: show, with: {template: gone, tag: v1}}"), "--registry-url", url)
+    assert (4, True) == (code, err.startswith("anka-ci: p.yml:3:34: no template 'gone' in oci+http")), err

@@ -56,7 +56,7 @@ def test_a_tag_goes_to_the_other_registry_and_to_the_channels_nodes(run, staging
     file.write_text(file.read_text().replace("tag: v1", "tag: base"))
     code, out, err = run("check", "--live")
     # the template and the tag in staging, and the channel; the tag that the push makes is told when it runs
-    assert (0, True) == (code, "3 names are there, 1 are known only when it runs" in out), out + err
+    assert (0, True) == (code, "3 names are there, 1 known only when it runs" in out), out + err
 
     code, _, err = run("run")
     assert 0 == code, err

@@ -14,7 +14,7 @@ from pathlib import Path
 from anka_ci import pipeline
 from anka_ci.document import Node, Place
 from anka_ci.errors import AnkaCiError, NotFoundError
-from anka_ci.pipeline import live
+from anka_ci.pipeline import named
 from anka_ci.pipeline.model import Parameter, Pipeline, Step
 from anka_ci.pipeline.setting import DEFAULT_FILE
 
@@ -72,7 +72,7 @@ def pipelines(called: Called, root: Path) -> Reading:
         if call.use is not None:
             continue
         name = call.inputs.get("file", Node(value=DEFAULT_FILE, place=call.place))
-        paths = live.texts(own, name)
+        paths = named.texts(own, name)
         if not paths:
             unknown.append(name.place)
         for path in paths:
@@ -111,18 +111,18 @@ def _given(own: Pipeline, call: Call, made: Pipeline) -> Pipeline:
     parameters = dict(made.parameters)
     for name, parameter in made.parameters.items():
         if name in call.set:
-            values = tuple(live.texts(own, call.set[name]))
-            asked = live.parameter(own, call.set[name])
+            values = tuple(named.texts(own, call.set[name]))
+            asked = named.parameter(own, call.set[name])
             place = asked.place if asked else call.set[name].place
             parameters[name] = replace(parameter, default=None, choices=values, place=place)
         elif not call.sure:
             parameters[name] = replace(parameter, default=None, choices=())
-    connection = {key: _literal(own, call.inputs[key]) for key in live.CONNECTION if key in call.inputs}
+    connection = {key: _literal(own, call.inputs[key]) for key in named.CONNECTION if key in call.inputs}
     steps = tuple(replace(step, inputs={**connection, **step.inputs}) if step.use else step for step in made.steps)
     return replace(made, parameters=parameters, steps=steps)
 
 
 def _literal(own: Pipeline, node: Node) -> Node:
     """A job's text, so that it reads the same within the file; parameters of the job are not the file's."""
-    values = live.texts(own, node)
+    values = named.texts(own, node)
     return replace(node, value=values[0] if len(values) == 1 else RUN_TELLS)

@@ -19,11 +19,13 @@ from anka_ci.commands.job import SYSTEMS
 from anka_ci.console import Console
 from anka_ci.document import Place
 from anka_ci.errors import AnkaCiError, UsageError
-from anka_ci.pipeline import live
-from anka_ci.pipeline.live import Connection, Live
+from anka_ci.pipeline import named
+from anka_ci.pipeline.live import Live
 from anka_ci.pipeline.model import Pipeline
+from anka_ci.pipeline.named import Connection
+from anka_ci.rules import selection
 
-CONNECTION = tuple(field for field in inputs.fields(inputs.SharedInputs) if field.key in (*live.CONNECTION, "timeout"))
+CONNECTION = tuple(field for field in inputs.fields(inputs.SharedInputs) if field.key in (*named.CONNECTION, "timeout"))
 """The options of ``--live``; how to sign in is in the context and the environment."""
 
 
@@ -63,25 +65,35 @@ def _told(
     unknown: Sequence[Place] = (),
 ) -> str:
     cancelled = Cancelled()
-    lost, count, later = list(problems), 0, len(unknown)
+    lost, count, later = list(problems), 0, [*unknown]
     opened: dict[tuple[str | None, Connection], Live | None] = {}
+    elsewhere: dict[str, int] = {}
     with console.interrupts(cancelled):
         for each in found:
-            names = live.names(each)
-            later += len(names.unknown)
-            for named in names.found:
-                key = (each.context, named.at)
+            names = named.names(each)
+            later += names.unknown
+            for name in names.found:
+                key = (each.context, name.at)
                 if key not in opened:
-                    opened[key] = _open(each.context, named.at, options, console, clock, cancelled)
+                    opened[key] = _open(each.context, name.at, options, console, clock, cancelled)
                 looking = opened[key]
                 if looking is None:
-                    later += 1
+                    context = dict(name.at)["context"]
+                    elsewhere[context] = elsewhere.get(context, 0) + 1
                     continue
                 count += 1
-                lost += looking.problems(named)
+                lost += looking.problems(name)
     if lost:
         raise pipeline.LostNamesError(file, list(_once(lost)))
-    return f"{count} names are there" + (f", {later} are known only when it runs" if later else "")
+    places = [str(place) for place in dict.fromkeys(later)]
+    told = [f"{count} names are there"]
+    if places:
+        told.append(f"{len(places)} known only when it runs ({selection.listed(places, 5)})")
+    told += [
+        f"{number} in the context {context}, which the settings here do not have"
+        for context, number in elsewhere.items()
+    ]
+    return ", ".join(told)
 
 
 def _once(problems: Sequence[AnkaCiError]) -> Iterator[AnkaCiError]:
