@@ -8,6 +8,7 @@ def call(Object args = [:]) {
         description: ['description', 'text'],
         onto: ['onto', 'text'],
         ifExists: ['if-exists', 'text'],
+        ifHeld: ['if-held', 'text'],
         shallow: ['shallow', 'value'],
         local: ['local', 'value'],
         context: ['context', 'text'],

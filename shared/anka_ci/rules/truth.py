@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import FellShortError, UnreachableError
-from anka_ci.rules import watch
+from anka_ci.errors import FellShortError, NotAuthorisedError, RefusedError, UnreachableError
+from anka_ci.rules import selection, watch
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
     from anka_ci.wire.node import Node
+    from anka_ci.wire.template import Template
 
 GRACE = 60.0
 """Seconds within which a node that is done has to report the tag. Nodes talk to the controller every few seconds; how
@@ -46,6 +47,30 @@ class Truth:
             return "it is no longer at the controller"
         other = node.tag_of(self.template_id)
         return f"it reports the tag {other}" if other else "it does not report the template"
+
+
+def replacing(anka: Anka, template: Template, tag: str, *, keep: bool) -> list[str]:
+    """Notes on nodes that report a tag which is to be replaced; ``RefusedError`` when there are any, unless ``keep``.
+
+    They would keep the old content under the same name, and nothing tells the two apart then. A controller that does
+    not answer is a note, too: a push has no need of it.
+    """
+    if anka.context.controller_url is None or not anka.registry.STACK:
+        return []
+    title = f"{template.name}:{tag}"
+    try:
+        nodes = anka.controller.nodes()
+    except (NotAuthorisedError, RefusedError, UnreachableError) as error:
+        return [f"whether nodes hold {title} as it was is not known: {error.message}"]
+    names = [node.name for node in nodes if node.tag_of(template.id) == tag]
+    if names and not keep:
+        raise RefusedError(
+            f"{title} is on {selection.listed(names)}, where it stays as it was under the same name",
+            hint="evict it there first, push another tag, or say if-held: keep and distribute it with again: true",
+        )
+    return [f"{title} stays as it was on {selection.listed(names)} until it is distributed with again: true"] * bool(
+        names
+    )
 
 
 def ask(anka: Anka, template_id: str, tag: str, node_ids: Collection[str]) -> Truth:

@@ -7,8 +7,10 @@ there is no `anka` command: `save-image` pushes the VM from there.
 
 `if-exists: replace` puts the VM in place of the newest version; what that version was is lost and needs a confirmation,
 for which `yes` is enough. An older version is never replaced, because every newer one would go with it. Nodes that hold
-the old content keep it until the tag is distributed with `again: true`. A local tag of that name with another content,
-as a revert in the registry leaves it behind, is lost as well, and `yes` is enough.
+the old content would keep it under the same name, so that nothing tells the two apart: where a controller is configured
+that reports such nodes, it is refused. Evict it there first, or say `if-held: keep` and distribute the tag with
+`again: true` afterwards. A local tag of that name with another content, as a revert in the registry leaves it behind,
+is lost as well, and `yes` is enough.
 
 With `shallow` the registry gets one layer that holds what all layers of the VM hold, so that the tag needs no older one
 and shares nothing with it: the way to leave behind what older tags keep of what was deleted since. The names of its
@@ -32,7 +34,7 @@ from anka_ci.errors import AnkaCiError, FellShortError, InterruptError
 from anka_ci.inputs import arg, build
 from anka_ci.plan import Action, Loss, Plan
 from anka_ci.result import Said
-from anka_ci.rules import lineage, selection
+from anka_ci.rules import lineage, selection, truth
 from anka_ci.rules.lineage import Content
 from anka_ci.steps import Runs
 from anka_ci.wire.vm import Moved
@@ -55,6 +57,11 @@ class Inputs:
     onto: str | None = arg("Existing template of the registry to add the version to, by name or id.", default=None)
     if_exists: str = arg(
         "What to do when the tag exists with another content.", default="fail", choices=("fail", "skip", "replace")
+    )
+    if_held: str = arg(
+        "What to do when nodes hold the tag that is replaced: they keep its old content.",
+        default="refuse",
+        choices=("refuse", "keep"),
     )
     shallow: bool = arg("Push one layer that holds what all layers hold (Anka 3.0 and later).", default=False)
     local: bool = arg("Ask no registry, and only make a local tag.", default=False)
@@ -95,7 +102,9 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         return Plan(step="push", expects=expects, notes=(f"{title} {said}: nothing is sent",))
     if there is not None and target is not None:
         lost: Loss | None = lineage.replaced(target, there, wanted=inputs.if_exists == "replace")
+        notes = truth.replacing(anka, target, inputs.tag, keep=inputs.if_held == "keep")
     else:
+        notes = []
         lost = lineage.leftover(anka, vm, inputs.tag, content, versions)
     force = there is not None or lost is not None
     anka.host.check(anka.registry.url, shallow=inputs.shallow, force=force)
@@ -121,7 +130,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "state": content.state,
     }
     action = Action(verb="push", text=text, with_=with_)
-    return Plan(step="push", actions=(action,), loses=(lost,) if lost else (), bytes=None, expects=expects)
+    losses = (lost,) if lost else ()
+    return Plan(step="push", actions=(action,), loses=losses, bytes=None, expects=expects, notes=tuple(notes))
 
 
 def _local(inputs: Inputs, anka: Anka, vm: Vm, content: Content) -> Plan:

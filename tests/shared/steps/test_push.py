@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from anka_ci.anka import Anka
+from anka_ci.clock import ManualClock
 from anka_ci.desk import perform
 from anka_ci.errors import ConfirmationError, NotFoundError, RefusedError, UsageError
 from anka_ci.rules import lineage
@@ -68,6 +69,26 @@ def test_a_tag_with_another_content(anka, change):
     assert ("done", "replaced", 1) == (done.status, done.outputs["outcome"], done.outputs["version"])
     new = anka.registry.template("sonoma").newest
     assert ("v1", 1, old.images) == (new.tag, new.number, new.images[1:])
+
+
+def test_a_tag_that_nodes_hold_is_not_replaced_under_their_feet(anka, change):
+    change("one")
+    perform("distribute", {"template": "sonoma", "nodes": "node-2"}, anka)
+    old = anka.registry.template("sonoma").newest
+    said = "sonoma:v1 is on node-2, where it stays as it was under the same name"
+    with pytest.raises(RefusedError, match=said) as caught:
+        push(anka, confirm="yes", tag="v1", if_exists="replace")
+    assert "evict it there first" in caught.value.hint
+    assert old == anka.registry.template("sonoma").newest
+    note = "sonoma:v1 stays as it was on node-2 until it is distributed with again: true"
+    assert [note] == list(push(anka, plan_only=True, tag="v1", if_exists="replace", if_held="keep").notes)
+    gone = Anka(replace(anka.context, controller_url="http://127.0.0.1:9"), clock=ManualClock())
+    (note,) = push(gone, plan_only=True, tag="v1", if_exists="replace").notes
+    assert note.startswith("whether nodes hold sonoma:v1 as it was is not known: ")
+    evicting = {"template": "sonoma", "nodes": "node-2"}
+    confirm = perform("evict", evicting, anka, plan_only=True).plan["digest"]
+    perform("evict", evicting, anka, confirm=confirm)
+    assert "replaced" == push(anka, confirm="yes", tag="v1", if_exists="replace").outputs["outcome"]
 
 
 def test_a_digest_is_stale_once_the_registry_or_the_vm_has_changed(anka, change):
