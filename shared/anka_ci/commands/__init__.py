@@ -10,7 +10,7 @@ import importlib
 import itertools
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from anka_ci import account, inputs
@@ -102,6 +102,15 @@ def add_option(group: argparse._ArgumentGroup, field: Field) -> None:
         group.add_argument(f"--{field.key}", dest=field.key, action="store_const", const="true", help=field.help)
     else:
         add_input(group, field)
+
+
+def check_only(options: argparse.Namespace, ci: str, fields: Mapping[str, Iterable[Field]]) -> None:
+    """``UsageError`` for an option that only another CI system than ``ci`` has; ``fields`` are those of each."""
+    mine = {field.key for field in fields[ci]}
+    for other, theirs in fields.items():
+        for field in theirs:
+            if field.key not in mine and getattr(options, field.key) is not None:
+                raise UsageError(f"--{field.key} belongs to --ci {other}", hint="leave one of them out")
 
 
 def _escaped(text: str) -> str:

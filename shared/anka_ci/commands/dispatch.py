@@ -13,10 +13,9 @@ from anka_ci import account, inputs
 from anka_ci.adapter import builds
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_option, add_output, finish, outcome
+from anka_ci.commands import add_option, add_output, check_only, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
-from anka_ci.errors import UsageError
 from anka_ci.inputs import Duration, Field, arg
 from anka_ci.pipeline import setting
 from anka_ci.progress import Progress
@@ -66,7 +65,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Result:
     module = importlib.import_module(SYSTEMS[options.ci])
-    _only(options)
+    check_only(options, options.ci, {ci: _theirs(ci) for ci in SYSTEMS})
     known = (*_theirs(options.ci), *inputs.fields(Inputs))
     line = {field.key: getattr(options, field.key) for field in known if getattr(options, field.key) is not None}
     found = given(options, console, line, known)
@@ -85,12 +84,3 @@ def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Resu
 
 def _theirs(ci: str) -> tuple[Field, ...]:
     return inputs.fields(importlib.import_module(SYSTEMS[ci]).Inputs)
-
-
-def _only(options: argparse.Namespace) -> None:
-    """``UsageError`` for an option that belongs to another system."""
-    mine = {field.key for field in _theirs(options.ci)}
-    for ci in SYSTEMS:
-        for field in _theirs(ci):
-            if field.key not in mine and getattr(options, field.key) is not None:
-                raise UsageError(f"--{field.key} belongs to --ci {ci}", hint="leave one of them out")

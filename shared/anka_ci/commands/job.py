@@ -17,7 +17,7 @@ from anka_ci.adapter.jobs import Job
 from anka_ci.adapter.keeping import Aim
 from anka_ci.adapter.system import Means, System
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_option, add_output, checkup, dispatch, finish, outcome
+from anka_ci.commands import add_option, add_output, check_only, checkup, dispatch, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -133,10 +133,7 @@ def _result(options: argparse.Namespace, console: Console, clock: Clock) -> Resu
 def _bound(ci: System, options: argparse.Namespace, console: Console) -> Any:
     """The options of the CI system; ``UsageError`` for one that belongs to another system."""
     mine = _own(options.ci)
-    for other in SYSTEMS:
-        for field in _own(other):
-            if field.key not in {each.key for each in mine} and getattr(options, field.key) is not None:
-                raise UsageError(f"--{field.key} belongs to --ci {other}", hint="leave one of them out")
+    check_only(options, options.ci, {each: _own(each) for each in SYSTEMS})
     values = {field.key: getattr(options, field.key) for field in mine if getattr(options, field.key) is not None}
     found = given(options, console, values, mine)
     return inputs.bind(ci.Inputs, found.values, what=f"job {options.action}", where=found.where)
