@@ -95,7 +95,7 @@ def test_a_range_in_words(least, most, text):
 SETS = st.lists(st.sets(st.sampled_from("abcdefgh"), min_size=1, max_size=4), min_size=1, max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     stacks=st.lists(SETS, min_size=1, max_size=3),
     sizes=st.lists(st.integers(0, 1000), min_size=8, max_size=8),

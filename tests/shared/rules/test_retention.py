@@ -219,7 +219,7 @@ RULES = st.lists(st.tuples(st.booleans(), PATTERNS, PATTERNS, LIMITS, COUNTS), m
 STACKS = st.lists(st.lists(st.tuples(DAYS, DAYS), max_size=5), min_size=1, max_size=4)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stacks=STACKS, wanted=RULES, used=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=3))
 def test_nothing_that_is_kept_goes_and_nothing_takes_a_kept_tag_with_it(stacks, wanted, used):
     templates = [
@@ -246,7 +246,7 @@ def test_nothing_that_is_kept_goes_and_nothing_takes_a_kept_tag_with_it(stacks, 
             assert "yes" in {said[rule.title] for rule in made.delete}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     pushes=st.lists(st.tuples(st.sampled_from(["n", "m"]), st.sets(st.sampled_from("abcde"))), min_size=1, max_size=5),
     cuts=st.tuples(st.integers(0, 6), st.integers(0, 6)),
