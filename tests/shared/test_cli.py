@@ -69,6 +69,8 @@ def test_the_help_of_a_step_tells_all_of_it(name, capsys):
         (["show", "sonoma", "--templat", "x"], "unknown argument '--templat'\n  did you mean '--template'?"),
         (["show", "a", "b"], "unknown argument 'b'"),
         (["show", "a", "--template", "b"], "template is given twice"),
+        (["pull", "a", "--template", "b"], "template is given twice"),
+        (["start-instance", "a", "--channel", "b"], "give exactly one of template and channel"),
         (["show", "a", "--tag"], "expected one argument"),
         (["list", "--report", "travis"], "invalid choice: 'travis'"),
         (["push-all"], "no command 'push-all'"),

@@ -34,7 +34,8 @@ class StepCommand:
         self.name = name
         self.step = catalog.load(name)
         self.own = inputs.fields(self.step.Inputs)
-        self.first = next((field for field in self.own if field.required), None)
+        optional = next((field for field in self.own if field.key == "template"), None)  # or a channel
+        self.first = next((field for field in self.own if field.required), optional)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.description = f"{catalog.summary(self.step)}\n\n{catalog.words(self.step)}".strip()
