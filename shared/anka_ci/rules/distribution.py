@@ -51,10 +51,20 @@ def outcome(known: Known, request: Distribution, names: Mapping[str, str], expec
     failed = {name: share.error for name, share in shares.items() if share.ended and not share.done}
     missing = [names.get(node, node) for node in expected if node not in request.nodes]
     failed |= dict.fromkeys(missing, "the controller has no entry for it")
-    return known | {
-        "succeeded": [name for name, share in shares.items() if share.done],
+    return (
+        known
+        | {
+            "succeeded": [name for name, share in shares.items() if share.done],
+            "pending": [name for name, share in shares.items() if not share.ended],
+        }
+        | fallen(known, failed)
+    )
+
+
+def fallen(known: Known, failed: Mapping[str, str]) -> Known:
+    """The outputs that tell of failed nodes, with more of them: reasons by name."""
+    return {
         "failed": [*_list(known.get("failed")), *failed],
-        "pending": [name for name, share in shares.items() if not share.ended],
         "reasons": [*_list(known.get("reasons")), *reasons("failed", failed)],
     }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anka_ci.errors import AnkaCiError, FellShortError, InterruptError, NotFoundError, UnreachableError
 from anka_ci.result import NodeChanged, Progress, Said
-from anka_ci.rules import distribution, selection, watch
+from anka_ci.rules import distribution, selection, truth, watch
 from anka_ci.wire.distribution import CANCELLED, Distribution, NodeShare
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ def follow(
 ) -> distribution.Known:
     """Wait for a request to end; ``known`` with what came of it. An error that ends the wait carries that as outputs.
 
+    Where the tag is known, nodes that are done are asked themselves whether they hold it.
     ``FellShortError`` at the deadline and after a stall, ``InterruptError`` when cancelled; both cancel the request
     unless ``on_interrupt`` is ``leave``, and say what became of it, and where each node stood.
     """
     watched = Watch(request_id, anka, names, expected, template=(str(known["id"]), str(known.get("tag") or "")))
     try:
-        return distribution.outcome(known, watched.wait(on_interrupt=on_interrupt), names, expected)
+        ended = distribution.outcome(known, watched.wait(on_interrupt=on_interrupt), names, expected)
+        return truth.checked(ended, anka, names) if known.get("tag") else ended
     except AnkaCiError as error:
         error.outputs = known if watched.last is None else distribution.outcome(known, watched.last, names)
         raise

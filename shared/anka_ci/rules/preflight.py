@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from anka_ci.errors import NotFoundError
+from anka_ci.errors import NotAuthorisedError, NotFoundError, RefusedError
 from anka_ci.inputs import show_duration, show_size
 from anka_ci.rules.layers import Layers, Range
 
@@ -167,7 +167,7 @@ def held(anka: Anka, nodes: Sequence[Node], template: Template) -> dict[str, Tem
     ids = {each.id.lower(): each.id for node in nodes for each in node.templates or ()}
     for id_ in list(ids.values())[:MANY]:
         if id_.lower() not in found:
-            with contextlib.suppress(NotFoundError):
+            with contextlib.suppress(NotFoundError, NotAuthorisedError, RefusedError):  # then it is not known
                 found[id_.lower()] = anka.registry.by_id(id_)
     return found
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anka_ci.errors import FellShortError, NotAuthorisedError, RefusedError, UnreachableError
-from anka_ci.rules import selection, watch
+from anka_ci.rules import distribution, selection, watch
 
 if TYPE_CHECKING:
     from anka_ci.anka import Anka
@@ -100,3 +100,25 @@ def ask(anka: Anka, template_id: str, tag: str, node_ids: Collection[str]) -> Tr
     after = anka.afterwards(PARTING)
     what = f"whether nodes report {tag}"
     return watch.poll(lambda: watch.Seen(value=look(after), ended=True), after, what=what, slowest=watch.FIRST)
+
+
+def checked(known: distribution.Known, anka: Anka, names: Mapping[str, str]) -> distribution.Known:
+    """Outputs that tell which nodes succeeded, by their names, with those as failed that do not report the tag.
+
+    ``unverified`` are those that report nothing. ``names`` maps ids to names.
+    """
+    tag, succeeded = str(known["tag"]), known["succeeded"]
+    assert isinstance(succeeded, list)
+    done = {node: name for node, name in names.items() if name in {*succeeded}}
+    found = ask(anka, str(known["id"]), tag, done)
+    told = {name: found.of(node) for node, name in done.items()}
+    lacking = {
+        name: f"its part is done, but {found.reason(node)}" for node, name in done.items() if told[name] is False
+    }
+    unverified = [name for name in succeeded if told.get(name, True) is None]
+    return (
+        known
+        | distribution.fallen(known, lacking)
+        | {"succeeded": [name for name in succeeded if name not in lacking]}
+        | ({"unverified": unverified} if unverified else {})
+    )

@@ -1,9 +1,9 @@
 """Look at distributions, wait for one, or cancel one, by request id.
 
 So one job starts a distribution (`distribute` with `wait: false`) and another waits for it: `action: wait` fails (code
-7) when any node's part did not succeed, as `distribute` does. `status` and `list` only look. `cancel` ends what has
-not finished; nodes that are done keep the tag. An interrupted wait leaves the request alone unless `on-interrupt:
-cancel`.
+7) when any node's part did not succeed, or a node that is done does not report the tag itself within a minute, as
+`distribute` does. `status` and `list` only look. `cancel` ends what has not finished; nodes that are done keep the tag.
+An interrupted wait leaves the request alone unless `on-interrupt: cancel`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class Outputs:
     succeeded: tuple[str, ...] | None = arg("Names of the nodes whose part is done.", default=None)
     failed: tuple[str, ...] | None = arg("Names of the nodes whose part failed or was cancelled.", default=None)
     pending: tuple[str, ...] | None = arg("Names of the nodes that are still at it.", default=None)
+    unverified: tuple[str, ...] | None = arg(
+        "With `wait`, names of the nodes that are done and report no templates; absent when there are none.",
+        default=None,
+    )
     reasons: tuple[dict[str, Any], ...] | None = arg("Why nodes failed: node, state, reason.", default=None)
     distributions: tuple[dict[str, Any], ...] | None = arg(
         "With `list`, every request, newest first: request-id, template, tag, nodes, done, failed, time.", default=None

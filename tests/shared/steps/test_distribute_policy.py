@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -13,8 +17,10 @@ from anka_ci.clock import ManualClock
 from anka_ci.desk import perform
 from anka_ci.errors import FellShortError, InterruptError, NotFoundError, RefusedError, UsageError
 from anka_ci.inputs import show_size
-from anka_ci.result import Said
+from anka_ci.result import NodeChanged, Said
+from anka_ci.server.app import Server
 from anka_ci.server.seed import ID
+from anka_ci.settings import Context
 from faulty import faulty
 from front import Front
 
@@ -147,6 +153,26 @@ def test_a_part_that_is_done_is_believed_when_the_node_reports_the_tag(faulty):
 def test_nodes_that_report_nothing_are_not_verified_and_not_failed(faulty):
     world = faulty('release: "1.19"', virtual_nodes=2)
     done = world.distribute()
+    assert (["virtual-1", "virtual-2"],) * 2 == (done.outputs["succeeded"], done.outputs["unverified"])
+
+
+def test_another_job_that_waits_asks_the_nodes_too(faulty):
+    world = faulty("{}", virtual_nodes=2)
+    started = world.distribute(wait="false")
+    wait = {"action": "wait", "request-id": started.outputs["request-id"]}
+    assert ["virtual-1", "virtual-2"] == perform("distribution", wait, world.anka).outputs["succeeded"]
+    world.anka.controller.evict(ID, ["virtual-2"])
+    world.clock.advance(60)
+    began = world.clock.now()
+    with pytest.raises(
+        FellShortError, match="virtual-2: its part is done, but it does not report the template"
+    ) as caught:
+        perform("distribution", wait, world.anka)
+    assert (["virtual-1"], ["virtual-2"]) == (caught.value.outputs["succeeded"], caught.value.outputs["failed"])
+    assert 60 <= world.clock.now() - began < 70
+    world = faulty('release: "1.19"')
+    started = world.distribute(wait="false")
+    done = perform("distribution", {"action": "wait", "request-id": started.outputs["request-id"]}, world.anka)
     assert (["virtual-1", "virtual-2"],) * 2 == (done.outputs["succeeded"], done.outputs["unverified"])
 
 
@@ -383,3 +409,22 @@ def test_without_a_preflight_nothing_is_read_for_it(faulty):
     assert 2 == len(
         [note for note in planned(world, made_with="4.0").notes if "runs Anka 3.8.5, older than the" in note]
     )
+
+
+def test_a_controller_that_restarts_in_the_middle_loses_nothing(seeded, tmp_path):
+    data, clock = Path(shutil.copytree(seeded, tmp_path / "data", symlinks=True)), ManualClock()
+    with ExitStack() as running:
+        server = running.enter_context(Server(data, virtual_nodes=5, clock=clock))
+        port, served = urlsplit(server.controller_url).port, []
+
+        def tell(event):
+            if isinstance(event, NodeChanged) and event.state == "pulling" and not served:
+                running.close()
+                clock.advance(1)
+                served.append(running.enter_context(Server(data, virtual_nodes=5, clock=clock, port=port)))
+
+        context = Context(controller_url=server.controller_url, registry_urls=(server.registry_url,))
+        inputs = {"template": "sonoma", "all": "true", "at-least": "5"}
+        done = perform("distribute", inputs, Anka(context, clock=clock, tell=tell))
+        assert (5, []) == (len(done.outputs["succeeded"]), done.outputs["failed"])
+        assert 1 == len(served) == len(Anka(context, clock=clock).controller.distributions())
