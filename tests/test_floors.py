@@ -42,7 +42,7 @@ FLOORS = {
     2: {"rules"},
     3: {"steps"},
     4: {"desk", "pipeline", "render", "adapter", "faces"},
-    6: {"cli", "commands", "console", "progress", "serve", "trial", "account"},
+    6: {"cli", "commands", "console", "progress", "serve", "trial", "account", "junit"},
 }
 SIDE_ROOMS = {"server": 0, "standin": 1}
 OWNERS = {

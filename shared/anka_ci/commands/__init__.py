@@ -11,13 +11,14 @@ import itertools
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 from anka_ci import account, inputs
 from anka_ci.clock import Cancelled, Clock, SystemClock
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
-from anka_ci.errors import AnkaCiError, InterruptError, UsageError, suggestion
+from anka_ci.errors import AnkaCiError, InterruptError, RefusedError, UsageError, suggestion
 from anka_ci.inputs import Field
 from anka_ci.result import Result, Status, StepResult
 
@@ -80,6 +81,11 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("-q", "--quiet", action="store_true", help="tell only warnings and the result")
     group.add_argument("-v", "--verbose", action="store_true", help="tell also what is asked of the servers")
+
+
+def add_junit(parser: argparse.ArgumentParser) -> None:
+    """The option of a command with one result, that writes it as JUnit XML too."""
+    parser.add_argument("--junit", metavar="FILE", help="also write the result as JUnit XML, a test case for each step")
 
 
 def add_input(group: argparse._ArgumentGroup, field: Field) -> None:
@@ -210,7 +216,25 @@ def _finish(result: Result, text: str, options: argparse.Namespace, console: Con
         console.out(text)
     if result.error is not None:
         console.err(account.of_failure(result.error))
+    junit = getattr(options, "junit", None)
+    try:
+        if junit is not None:
+            _write_junit(Path(junit), result, console)
+    except RefusedError as error:
+        if not result.code:
+            raise
+        console.err(account.of_failure(error.emit()))
     if options.report:
         result.summary = wants_summary(options, console)
         return tell(options.report, result, console)
     return result.code
+
+
+def _write_junit(path: Path, result: Result, console: Console) -> None:
+    """``RefusedError`` when it cannot be written; what stood there before is gone then."""
+    from anka_ci import junit
+
+    try:
+        path.write_text(junit.of(console.redactor.tree(result.emit())), encoding="utf-8")  # type: ignore[arg-type]
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be written: {error.strerror}", hint="give --junit another path") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from anka_ci import account, inputs, pipeline
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, ci, finish, outcome
+from anka_ci.commands import add_input, add_junit, add_output, ci, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.errors import UsageError
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in SHARED:
         add_input(shared, field)
     add_output(parser)
+    add_junit(parser)
     parser.epilog = "Secrets come from the environment: ANKA_CI_TOKEN, and each one that the file names."
 
 

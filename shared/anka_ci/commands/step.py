@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from anka_ci import account, inputs
 from anka_ci.anka import Anka
 from anka_ci.clock import Cancelled, Clock, Deadline
-from anka_ci.commands import add_input, add_output, ci, failed_as, finish, outcome
+from anka_ci.commands import add_input, add_junit, add_output, ci, failed_as, finish, outcome
 from anka_ci.commands.gathering import given
 from anka_ci.console import Console
 from anka_ci.desk import perform
@@ -54,6 +54,7 @@ class StepCommand:
                 add_input(shared, field)
         parser.add_argument("--plan", action="store_true", help="only tell what would be done and lost")
         add_output(parser)
+        add_junit(parser)
 
     def _epilog(self) -> str:
         outputs = [f"  {field.key:18} {field.help}" for field in inputs.fields(self.step.Outputs)]
