@@ -45,3 +45,21 @@ def test_an_interruption_leaves_what_hangs_and_keeps_what_is_done() -> None:
             side_by_side(work, range(4), cancelled)
     finally:
         gate.set()
+
+
+def test_no_more_are_under_way_at_a_time_than_there_are_lanes_and_all_lanes_are_used() -> None:
+    full, lock = threading.Barrier(LANES), threading.Lock()
+    now, most = 0, 0
+
+    def work(each: int) -> int:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        full.wait(60)  # broken, and raised, when so many never come together
+        with lock:
+            now -= 1
+        return each
+
+    assert [*range(5 * LANES)] == side_by_side(work, range(5 * LANES), Cancelled())
+    assert LANES == most

@@ -172,7 +172,10 @@ def test_what_was_installed_before_starts_at_once(sh: Sh, tmp_path: Path) -> Non
     place = tmp_path / "cache" / "anka-ci" / "jenkins" / f"{__version__}-{number}"
     command(place, __version__, "echo from the cache")
     (place / "bin" / "python").symlink_to(sys.executable)
+    (place / "last-start").touch()
+    os.utime(place / "last-start", (0, 0))
     assert "from the cache\n" == sh("show", {}, where).stdout
+    assert (place / "last-start").stat().st_mtime > 0  # it is in use: a later install of another version leaves it
     assert "from the PATH\n" == sh("show", {}, where | {"ANKA_CI_SOURCE": "anka-ci @ file:///elsewhere"}).stdout
 
 

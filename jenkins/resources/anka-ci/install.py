@@ -6,12 +6,15 @@ source may hold a password, so no command line and no message has it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -20,6 +23,10 @@ UNREACHABLE, USAGE, INTERRUPTED = 6, 2, 130
 """The exit codes of anka-ci for what can go wrong here."""
 NOT_OURS = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 """What would make pip install elsewhere. Its index, proxy and certificate settings stay."""
+STARTED = "last-start"
+"""A file of an environment; ``run.sh`` touches it at every start."""
+OLD = 30 * 86400.0
+"""Seconds without a start after which an environment is removed: longer than any build that may be using it."""
 
 
 def main(env: Mapping[str, str]) -> int:
@@ -68,6 +75,7 @@ def environment(place: Path, version: str, source: str, env: Mapping[str, str]) 
         say(f"installing {version} into {place} (once per version)")
         try:
             install(made, version, source, env, lock.fileno())
+            (made / STARTED).touch()
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
@@ -75,6 +83,36 @@ def environment(place: Path, version: str, source: str, env: Mapping[str, str]) 
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(made.name)
         fresh.replace(place)
+    sweep(place)
+
+
+def sweep(place: Path) -> None:
+    """Remove the environments beside ``place`` that nothing started for ``OLD`` seconds, or that never became whole.
+
+    Never one that is being made; what cannot be removed, such as another user's, stays.
+    """
+    for file in place.parent.glob("*.lock"):
+        link = file.with_suffix("")
+        if link == place or not re.fullmatch(r".+-[0-9]+", link.name):
+            continue
+        with contextlib.suppress(OSError), file.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            target = link.resolve()
+            if link.is_symlink() and _young(target):
+                continue
+            if link.is_symlink():
+                link.unlink()  # from here on no build starts it
+                if _young(target):  # one has, in that moment
+                    link.symlink_to(target.name)
+                    continue
+            for left in link.parent.glob(f"{link.name}.[0-9]*"):
+                shutil.rmtree(left, ignore_errors=True)
+                say(f"removed {left}, which nothing has used for long")
+
+
+def _young(target: Path) -> bool:
+    marker = target / STARTED
+    return marker.exists() and time.time() - marker.stat().st_mtime <= OLD
 
 
 def install(venv: Path, version: str, source: str, env: Mapping[str, str], held: int) -> None:

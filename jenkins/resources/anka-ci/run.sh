@@ -33,6 +33,7 @@ fi
 ANKA_CI_SOURCE=${ANKA_CI_SOURCE:-anka-ci[signin]==$ANKA_CI_VERSION}
 key=$(printf '%s\n' "$ANKA_CI_SOURCE" "$(uname -sm)" | cksum)
 ANKA_CI_PLACE=${XDG_CACHE_HOME:-${HOME:-}/.cache}/anka-ci/jenkins/$ANKA_CI_VERSION-${key%% *}
+touch "$ANKA_CI_PLACE/last-start" 2>/dev/null || true # in use, so no install of another version removes it
 if [ -x "$ANKA_CI_PLACE/bin/python" ] && [ -x "$ANKA_CI_PLACE/bin/anka-ci" ]; then
   exec "$ANKA_CI_PLACE/bin/anka-ci" "$ANKA_CI_STEP" --report jenkins
 fi
