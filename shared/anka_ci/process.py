@@ -25,8 +25,9 @@ from anka_ci.streams import OnLine, Stream
 
 PULSE = 5.0
 """Seconds between two looks at whether a silent program still does something."""
-GRACE = 3.0
-"""Seconds a child gets to clean up after SIGINT, and again after SIGTERM."""
+GRACE, INSISTING = 2.5, 1.0
+"""Seconds a child gets to clean up after SIGINT, and then after SIGTERM: of the five that an interruption may take, the
+rest is for what comes after it, such as putting back a default registry, and for the report."""
 
 Send = Callable[[int, int], None]
 """Sends a signal (the second) to a process group (the first) which this user may not send one to."""
@@ -220,13 +221,13 @@ def _end(child: subprocess.Popen[bytes], send: Send | None) -> None:
 
     A grandchild may ignore what the child obeys, so it is the group that is waited for, not the child alone.
     """
-    for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, 1.0), (signal.SIGKILL, GRACE)):
+    clock = SystemClock()
+    for number, grace in ((signal.SIGINT, GRACE), (signal.SIGTERM, INSISTING), (signal.SIGKILL, GRACE)):
         _signal(child, number, send)
-        waited = 0.0
-        while waited < grace:
+        end = clock.monotonic() + grace
+        while clock.monotonic() < end:  # looking takes its time too, on a busy machine a lot
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=process_group.PAUSE)
                 if not process_group.lives(child.pid):
                     return
-                threading.Event().wait(process_group.PAUSE)
-            waited += process_group.PAUSE
+                clock.sleep(process_group.PAUSE)

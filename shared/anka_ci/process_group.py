@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
+
+from anka_ci.clock import SystemClock
 
 PAUSE = 0.02
 """Seconds between two looks at whether a process group has ended."""
@@ -35,15 +36,15 @@ def lives(group: int) -> bool:
 
 def end(group: int, *, grace: float = 1.0) -> None:
     """End what runs in a process group: ask (SIGTERM), after ``grace`` seconds insist (SIGKILL)."""
+    clock = SystemClock()
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-        waited = 0.0
-        while waited < grace:
+        last = clock.monotonic() + grace
+        while clock.monotonic() < last:
             if not lives(group):
                 return
-            threading.Event().wait(PAUSE)
-            waited += PAUSE
+            clock.sleep(PAUSE)
 
 
 def members(group: int) -> Mapping[int, str] | None:

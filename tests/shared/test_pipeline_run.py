@@ -467,7 +467,7 @@ def test_a_signal_ends_it_within_five_seconds_and_always_still_runs(server, tmp_
 
 
 def test_a_second_signal_ends_it_at_once(server, tmp_path):
-    # The last step ignores what it is asked, so that whoever asks first needs 4 seconds.
+    # The last step ignores what it is asked, so that whoever asks first needs 3.5 seconds.
     stubborn = STUBBORN.replace("TRAP", "").replace(
         "touch cleaned; WAIT", "trap '' INT TERM; touch cleaned; sleep 1000"
     )
