@@ -17,13 +17,18 @@ from anka_ci.errors import UsageError
 
 FOLDER = ".github/workflows"
 """Where GitHub looks for workflows. See https://docs.github.com/en/actions/reference/workflows-and-actions."""
-KEYS = ("workflow", "run-name", "permissions", "env", "environment", "runner-group", "paths")
+KEYS = ("workflow", "run-name", "permissions", "env", "environment", "runner-group", "paths", "queue")
 LEVELS = ("read", "write", "none")
+QUEUES = ("single", "max")
+"""Which runs of a concurrency group wait: the newest, or up to 100. Since May 2026, not on servers of before:
+https://github.blog/changelog/2026-05-07-github-actions-concurrency-groups-now-allow-larger-queues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """``workflow`` is the path of the workflow file; ``paths`` narrow a push; the others are as GitHub takes them."""
+    """``workflow`` is the path of the workflow file; ``paths`` narrow a push, ``queue`` is one of ``QUEUES``;
+    the others are as GitHub takes them.
+    """
 
     workflow: str
     run_name: str | None = None
@@ -32,6 +37,7 @@ class Section:
     environment: str | None = None
     runner_group: str | None = None
     paths: tuple[str, ...] = ()
+    queue: str | None = None
 
 
 def read(source: Source) -> Section:
@@ -51,6 +57,7 @@ def read(source: Source) -> Section:
         environment=text("environment"),
         runner_group=text("runner-group"),
         paths=tuple(each.text("github: paths") for each in paths.items("github: paths")) if paths else (),
+        queue=_queue(found.get("queue")),
     )
 
 
@@ -63,6 +70,14 @@ def _workflow(source: Source, node: Node | None) -> str:
         raise UsageError(f"{source.path}: no workflow file can be named after it", hint=hint, file=source.path)
     hint = f"a name such as refresh.yml; the file is in {FOLDER}"
     raise UsageError(f"{node.place}: {name!r} is no name of a workflow file", hint=hint, **node.place.facts())
+
+
+def _queue(node: Node | None) -> str | None:
+    found = node.text("github: queue") if node else None
+    if node and found not in QUEUES:
+        hint = "max lets up to 100 runs wait, single the newest one only"
+        raise UsageError(f"{node.place}: no queue {found!r}", hint=hint, **node.place.facts())
+    return found
 
 
 def _permissions(node: Node | None) -> dict[str, str]:

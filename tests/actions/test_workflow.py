@@ -112,6 +112,7 @@ JOB = "job: {runner: mac}\n"
         (f"{JOB}github: {{workflow: b.txt}}\n{STEPS}", "'b.txt' is no name of a workflow file"),
         (f"{JOB}github: {{env: {{A-B: x}}}}\n{STEPS}", "'A-B' is no name of a variable"),
         (f"{JOB}github: {{env: {{A: x}}}}\nsecrets: [A]\n{STEPS}", "A is a secret of the file"),
+        (f"{JOB}github: {{queue: all}}\n{STEPS}", "p.yml:3:17: no queue 'all'\n  max lets up to 100 runs wait"),
         (f"{JOB}github: {{paths: [a]}}\n{STEPS}", "`github: paths` narrows a push"),
         (f"{JOB}github: {{paths: a}}\n{STEPS}", "github: paths has to be a list"),
         (f"{JOB}secrets: [GITHUB_PAT]\n{STEPS}", "GitHub has no secret GITHUB_PAT"),
@@ -178,6 +179,12 @@ def test_a_file_that_is_wrong_is_not_rendered(rendered):
 def test_jobs_of_one_template_never_run_at_once(text, group, rendered):
     found = yaml.safe_load(rendered("p", f"version: 1\n{JOB}{text}\n"))
     assert {"group": group, "cancel-in-progress": False} == found["concurrency"]
+
+
+def test_more_than_the_newest_run_may_wait(rendered):
+    text = rendered("p", f"version: 1\n{JOB}github: {{queue: max}}\n{STEPS}")
+    wanted = {"group": "anka-ci-p", "cancel-in-progress": "false", "queue": "max"}
+    assert wanted == {key: node.plain() for key, node in document.parse(text, "p").value["concurrency"].value.items()}
 
 
 def test_the_settings_say_where_the_actions_are(checkout, rendered, monkeypatch):
