@@ -34,9 +34,11 @@ def calls(file: str, text: str) -> Called | None:
     """
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         return _configuration(file, text)
-    if Path(file).suffix in (".yml", ".yaml", ".json") or not re.search(r"\banka[A-Z]", text):
-        return None
-    return _script(file, text)
+    path = Path(file)
+    named = path.name.startswith("Jenkinsfile") or path.suffix in (".groovy", ".jenkinsfile")
+    if named or (path.suffix not in (".yml", ".yaml", ".json") and re.search(r"\banka[A-Z]", text)):
+        return _script(file, text)
+    return None
 
 
 def _configuration(file: str, text: str) -> Called | None:

@@ -208,5 +208,6 @@ def test_a_value_of_groovy(source, value):
 def test_a_file_that_is_no_job_is_a_pipeline_file(check):
     code, _, err = check("p.yml", "version: 1\njob: {}\nsteps: []\n")
     assert (2, True) == (code, "p.yml" in err)
+    assert (0, "Jenkinsfile: 0 calls; 0 names are there\n", "") == check("Jenkinsfile", "node { sh 'make' }")
     assert 3 == check("config.xml", "<flow-definition>")[0]
     assert 2 == check("pom.xml", "<project/>")[0]
