@@ -5,6 +5,7 @@ Writes nothing; the only Groovy with logic, ``ankaCi.groovy``, is not made here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from anka_ci import __version__, adapter, inputs
 from anka_ci.inputs import Field
 from anka_ci.pipeline.setting import FileInputs
 from anka_ci.render import Faces, quote_groovy, render
+from anka_ci.steps.catalog import CATALOG
 
 NOT_HERE = {"summary"}
 """Shared inputs that mean nothing here: a Jenkins build has no job summary."""
@@ -63,15 +65,18 @@ def faces() -> Faces:
     """``jenkins/vars/anka*.groovy`` and ``.txt``."""
     found: Faces = {}
     for step in adapter.facts():
+        fields = (*step.inputs, *step.outputs, *adapter.SHARED)
         values = {
             "source": step.module,
             "step": step.name,
             "variable": step.groovy(),
             "summary": step.summary,
-            "words": step.words,
+            "words": spelled(step.words, fields),
             "runs": step.runs.value,
             "arguments": arguments((*step.inputs, *adapter.SHARED, *CALL), NOT_HERE),
-            "outputs": [(inputs.camel(field.key), f"{field.help}{_form(field)}") for field in step.outputs],
+            "outputs": [
+                (inputs.camel(field.key), f"{spelled(field.help, fields)}{_form(field)}") for field in step.outputs
+            ],
             "example": f"{step.groovy()}({_example(step.example)})",
         }
         found |= _variable("step", step.groovy(), values)
@@ -91,7 +96,7 @@ def arguments(fields: Sequence[Field], left_out: set[str]) -> list[Argument]:
     for field in fields:
         if field.key in left_out:
             continue
-        name, text = inputs.camel(field.key), field.help
+        name, text = inputs.camel(field.key), spelled(field.help, fields)
         if field.secret:
             text = f"Id of a secret text credential. {text}"
             found.append(Argument(f"{name}CredentialsId", adapter.secret_variable(field), "secret", text, False))
@@ -121,6 +126,26 @@ def _variable(template: str, name: str, values: Mapping[str, object]) -> Faces:
         f"jenkins/vars/{name}.{ending}": render("anka_ci_jenkins", f"{template}.{ending}.j2", values)
         for ending in ("groovy", "txt")
     }
+
+
+def spelled(text: str, fields: Sequence[Field]) -> str:
+    """A text of the reference with its code as a Jenkinsfile has it: `if-exists: keep` is `ifExists: 'keep'`.
+
+    Of the names of steps those with a hyphen, as the others are ordinary words too.
+    """
+    keys, steps = {field.key for field in fields}, {each for each in CATALOG if "-" in each}
+
+    def code(match: re.Match[str]) -> str:
+        key, value = match["key"], match["value"]
+        if key in steps and value is None:
+            return f"`{inputs.camel(key, 'anka')}`"
+        if key not in keys:
+            return match[0]
+        if value is None:
+            return f"`{inputs.camel(key)}`"
+        return f"`{inputs.camel(key)}: {value if value in ('true', 'false') else quote_groovy(value)}`"
+
+    return re.sub(r"`(?P<key>[a-z][a-z-]*)(?:: (?P<value>[^`\s]+))?`", code, text)
 
 
 def _form(field: Field) -> str:

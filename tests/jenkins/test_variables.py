@@ -71,12 +71,33 @@ def test_a_variable_is_one_call_with_every_input_of_its_step(name: str) -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_the_help_tells_every_argument_and_output(name: str) -> None:
     step, text = STEPS[name], RENDERED[f"jenkins/vars/{name}.txt"]
-    wanted = [step.summary, step.words, *(field.help for field in (*step.inputs, *step.outputs))]
+    own = (*step.inputs, *step.outputs)
+    words = [step.words, *(field.help for field in own)]
+    wanted = [step.summary, *(faces.spelled(each, (*own, *adapter.SHARED)) for each in words)]
     wanted += [f"\n  {argument}: " for argument in declared(name)]
     wanted += [f"\n  {inputs.camel(field.key)}: " for field in step.outputs]
     wanted += [f"def outputs = {name}(", f"Runs {step.runs.value}."]
     assert [] == [each for each in wanted if each not in text]
     assert f"Made from {step.module} by `anka-ci render`; do not edit." == text.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_help_spells_arguments_and_other_variables_as_a_jenkinsfile_does(name: str) -> None:
+    step = STEPS[name]
+    text = RENDERED[f"jenkins/vars/{name}.txt"].replace(step.summary, "")  # which every face has as it is
+    keys = {field.key for field in (*step.inputs, *step.outputs)} | {each.name for each in STEPS.values()}
+    spans = re.findall(r"`([a-z]+(?:-[a-z]+)+)(?:: [^`]*)?`", text)
+    assert [] == [key for key in spans if key in keys]
+    assert [] == re.findall(r"`\w+: (?!true|false|')[^`]*`", text)
+
+
+def test_a_text_of_the_reference_is_spelled_for_groovy() -> None:
+    own = STEPS["ankaPush"].inputs
+    said = "With `if-exists: replace`, `if-exists` or `tag: v1`; `again: true`; `save-image` and `sh -eu`, `a: b`."
+    wanted = (
+        "With `ifExists: 'replace'`, `ifExists` or `tag: 'v1'`; `again: true`; `ankaSaveImage` and `sh -eu`, `a: b`."
+    )
+    assert wanted == faces.spelled(said, (*own, *STEPS["ankaPull"].inputs))
 
 
 def test_names_that_matter_are_what_jenkinsfiles_use() -> None:
