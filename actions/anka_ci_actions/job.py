@@ -52,6 +52,13 @@ class Inputs(JobInputs):
                 raise ValueError(f"folder and {key} do not go together: a working copy asks no server")
 
 
+def check(source: Source) -> None:
+    """``UsageError`` for what is wrong with the section of a pipeline file, and for a job that can be no workflow."""
+    found = section.read(source)
+    if source.pipeline.job.runner:  # else no workflow is meant
+        workflow.facts(source, found, Uses(action="./"), Uses(action="./"))
+
+
 def names(sources: Sequence[Source], given: Inputs) -> Sequence[str]:
     """The paths of the workflow files."""
     return [section.read(source).workflow for source in sources]

@@ -29,6 +29,11 @@ class Inputs(JobInputs):
     jenkinsfile: bool = arg("Render the Jenkinsfiles rather than the jobs.", default=False)
 
 
+def check(source: Source) -> None:
+    """``UsageError`` for what is wrong with the section of a pipeline file."""
+    section.read(source)
+
+
 def names(sources: Sequence[Source], given: Inputs) -> Sequence[str]:
     """The full names of the jobs."""
     return [section.read(source).job for source in sources]

@@ -250,6 +250,11 @@ def test_a_check_of_the_file_knows_the_section_too(checkout, capsys):
     (checkout / "ci" / "p.yml").write_text(f"version: 1\n{JOB}github: {{permission: x}}\n{STEPS}")
     assert 2 == cli.main(["check", "ci/p.yml"])
     assert "ci/p.yml:3:10: github: unknown key 'permission'" in capsys.readouterr().err
+    (checkout / "ci" / "p.yml").write_text(
+        f"version: 1\njob: {{runner: 'mac-${{{{ github.ref }}}}'}}\ngithub: {{queue: max}}\n{STEPS}"
+    )
+    assert 2 == cli.main(["check", "ci/p.yml"])
+    assert "runner: 'mac-${{ github.ref }}' holds an expression" in capsys.readouterr().err
     assert 0 == cli.main(["check", "ci/everything.yml"])
 
 

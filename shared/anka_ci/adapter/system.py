@@ -59,6 +59,9 @@ class System(Protocol):
 
     Inputs: type[Any]
 
+    def check(self, source: Source) -> None:
+        """``UsageError`` for what a pipeline file asks for and the system cannot do, as far as no option tells."""
+
     def names(self, sources: Sequence[Source], given: Any) -> Sequence[str]:
         """The names of the jobs of these pipeline files, in their order."""
 

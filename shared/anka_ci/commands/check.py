@@ -63,12 +63,11 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sections(found: Pipeline, file: str) -> None:
-    """``UsageError`` for what a CI system does not know in its own section of the file."""
+    """``UsageError`` for what a CI system that has a section in the file cannot do."""
     sections = {"github": found.github, "jenkins": found.jenkins}
     for ci, module in job.SYSTEMS.items():
         if sections[ci] is not None:
-            adapter = importlib.import_module(module)
-            adapter.names([Source(path=file, pipeline=found)], adapter.Inputs())
+            importlib.import_module(module).check(Source(path=file, pipeline=found))
 
 
 def _given(options: argparse.Namespace, console: Console) -> str:
