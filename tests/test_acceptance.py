@@ -14,6 +14,7 @@ from conftest import Command
 EXAMPLES = Path(__file__).parent.parent / "shared" / "examples"
 SETS = {
     "undo.yml": {"tag": "v1"},
+    "promote.yml": {"fleet": str(EXAMPLES / "fleet.yml")},
     "prune.yml": {"policy": str(EXAMPLES / "retention.yml"), "fleet": str(EXAMPLES / "fleet.yml")},
 }
 """Parameters that an example wants here."""
@@ -63,7 +64,12 @@ def base_id(anka: Anka) -> str:
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_every_example_is_checked_and_planned_without_a_write(name: str, here: Command, anka: Anka) -> None:
+def test_every_example_is_checked_and_planned_without_a_write(
+    name: str, here: Command, anka: Anka, connected: dict[str, str], tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.yml"
+    settings.write_text("contexts:\n  staging: {protected: false}\n  production: {protected: false}\n")
+    connected["ANKA_CI_SETTINGS"] = str(settings)
     before = anka.registry.template("sonoma")
     assert 0 == here("check", str(EXAMPLES / name)).returncode
     sets = [word for key, value in SETS.get(name, {}).items() for word in ("--set", f"{key}={value}")]
