@@ -110,14 +110,26 @@ class Prospect:
         """Whether it falls short although all that is sent arrives."""
         return bool(policy.judge(self.rule, self._sent()).short)
 
-    def following(self, request_id: str, theirs: Mapping[str, object]) -> Prospect:
-        """The same with a distribution that goes on already, whose nodes are ``theirs``.
+    def attached(self, anka: Anka) -> tuple[Prospect, list[str]]:
+        """The same with a distribution that brings it to these nodes already, if one surely does; and notes on that.
 
-        These are that request's to tell of, also when one is done or out of reach by now.
+        Its nodes are that request's to tell of, also when one is done or out of reach by now.
         """
-        fates = tuple(replace(fate, has=False) if fate.id in theirs else fate for fate in self.fates)
-        sends = tuple(fate.id for fate in fates if fate.id in theirs)
-        return replace(self, fates=fates, sends=sends, request_id=request_id)
+        if not self.sends or self.parcel.again:
+            return self, []
+        goes_on, notes = distribution.running(
+            anka,
+            template_id=self.parcel.id,
+            tag=self.parcel.tag,
+            version=self.parcel.version,
+            wanted=self.sends,
+            chosen=[fate.id for fate in self.fates],
+        )
+        if goes_on is None:
+            return self, notes
+        fates = tuple(replace(fate, has=False) if fate.id in goes_on.nodes else fate for fate in self.fates)
+        sends = tuple(fate.id for fate in fates if fate.id in goes_on.nodes)
+        return replace(self, fates=fates, sends=sends, request_id=goes_on.id), notes
 
     def check(self, *, later: bool, refuse: bool, unfit: Mapping[str, str] | None = None) -> None:
         """``RefusedError`` when no node counts, and with ``refuse`` when the policy is not met even if all goes well.

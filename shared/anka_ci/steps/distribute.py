@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.inputs import Duration, Size, arg, build, python_name
 from anka_ci.plan import Action, Plan
 from anka_ci.result import NodeChanged, Progress, Said
-from anka_ci.rules import distribution, following, policy, preflight, prospect, selection
+from anka_ci.rules import following, policy, preflight, prospect, selection
 from anka_ci.rules.delivery import MOST, Delivery
 from anka_ci.rules.policy import WAYS, Quota
 from anka_ci.rules.prospect import Parcel, Prospect
@@ -158,18 +158,8 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
         "" if inputs.all_ else next((each.id for each in nodes[0].groups if inputs.group in (each.id, each.name)), None)
     )
     found = prospect.foresee(parcel, rule, nodes, of=of)
-    goes_on, notes = None, list[str]()
-    if found.sends and not inputs.again:
-        goes_on, notes = distribution.running(
-            anka,
-            template_id=template.id,
-            tag=version.tag,
-            version=version.number,
-            wanted=found.sends,
-            chosen=[node.id for node in nodes],
-        )
-    if goes_on is not None:
-        found = found.following(goes_on.id, goes_on.nodes)
+    found, notes = found.attached(anka)
+    goes_on = found.request_id
     sends = (
         [] if inputs.preflight == "off" or goes_on is not None else [each for each in nodes if each.id in found.sends]
     )
@@ -183,7 +173,7 @@ def plan(inputs: Inputs, anka: Anka) -> Plan:
     with_: dict[str, object] = {"prospect": found.emit(), "wait": inputs.wait, "retries": inputs.retries}
     actions: list[Action] = []
     if goes_on is not None:
-        text = f"follow the distribution {goes_on.id}, which brings {title} to {names} already"
+        text = f"follow the distribution {goes_on}, which brings {title} to {names} already"
         actions.append(Action(verb="follow", text=text, with_=with_, writes=False))
     elif found.sends:
         actions.append(Action(verb="distribute", text=f"distribute {title} to {names}", with_=with_))
