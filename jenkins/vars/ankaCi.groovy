@@ -178,6 +178,9 @@ String problemOf(Object value, String kind) {
     }
     if (value instanceof Collection || value instanceof Object[]) {
         for (Object item : value) {
+            if (item instanceof Collection || item instanceof Map || item instanceof Object[]) {
+                return 'has an item that is a list or a map, and wants text'
+            }
             String problem = problemOf(item, kind)
             if (problem) {
                 return 'has an item that ' + problem
@@ -233,7 +236,8 @@ List pairs(Map values) {
     List found = []
     for (Object key : values.keySet()) {
         Object value = values.get(key)
-        found.add(value == null || value instanceof Number ? value : key.toString() + '=' + value.toString())
+        boolean text = value instanceof CharSequence || value instanceof Boolean
+        found.add(text ? key.toString() + '=' + value.toString() : value)
     }
     return found
 }

@@ -114,6 +114,8 @@ REFUSED = {
     "ankaPipeline('anka-ci.yml')": "anka-ci run: arguments have names, as in",
     "ankaPipeline(command: 'destroy')": "command is run, plan or check, not destroy",
     "ankaPipeline(set: [tag: 13.10])": "set has an item that wants text, not the number 13.10",
+    "ankaPipeline(set: [nodes: ['a', 'b']])": "set has an item that is a list or a map, and wants text",
+    "ankaDistribute(template: 'sonoma', nodes: [['node-1']])": "nodes has an item that is a list or a map",
     "ankaPipeline(confirm: 'yes')": "unknown argument 'confirm'",
 }
 FAILED = {
