@@ -93,6 +93,19 @@ def test_what_is_not_ours_is_never_touched(job: Any, jenkins: Any, tmp_path: Pat
     assert before == jenkins.config("mine")
 
 
+def test_a_job_of_somebody_else_is_taken_over_only_when_that_is_said_and_never_removed(
+    job: Any, jenkins: Any, tmp_path: Path
+) -> None:
+    jenkins.put("mine", "<flow-definition><description>Somebody's</description></flow-definition>")
+    before, name = jenkins.config("mine"), file(tmp_path, "mine")
+    done = job("destroy", "--take-ours", "--confirm", "yes", name)
+    assert ({"mine": "not-ours"}, before) == (done.verdicts, jenkins.config("mine")), done.err
+    assert (8, before) == (job("apply", name).code, jenkins.config("mine"))
+    assert 0 == job("apply", "--take-ours", name).code
+    assert {"mine": "in-step"} == job("plan", name).verdicts
+    assert "Made from mine.yml by anka-ci" in jenkins.config("mine")
+
+
 def test_what_a_folder_and_a_jenkinsfile_hold_of_others_stays(job: Any, jenkins: Any, files: list[str]) -> None:
     assert 0 == job("apply", *files).code
     root = jenkins.jobs["team"].root
