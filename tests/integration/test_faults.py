@@ -15,8 +15,9 @@ from anka_ci.errors import AnkaCiError, RefusedError
 from anka_ci.server.seed import ID
 from anka_ci.steps import Runs, catalog
 from faulty import OTHER, Faulty, faulty
+from hosted import Hosted, hosted
 
-__all__ = ["faulty"]
+__all__ = ["faulty", "hosted"]
 
 
 def test_real_nodes_suffer_as_virtual_ones_do(faulty: Callable[..., Faulty]) -> None:
@@ -113,15 +114,20 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.BUILT if catalog.load(name).RUNS is Runs.ANYWHERE])
-def test_no_fault_surprises_a_step(faulty: Callable[..., Faulty], name: str) -> None:
+def test_no_fault_surprises_a_step(faulty: Callable[..., Faulty], hosted: Callable[..., Hosted], name: str) -> None:
     """Each step either gets there or ends with an error that explains itself, whichever request it happens to."""
     step = catalog.load(name)
     inputs = {key: value.replace("node-", "virtual-") for key, value in step.EXAMPLE.items() if key != "confirm"}
+    runners = name.endswith("-runner")
+    if "template" in inputs:
+        inputs["template"] = "sonoma"
     for fault, said in FAULTS.items():
         told = []
         for after in range(4):
-            world = faulty(f"http: [{{match: '* *', after: {after}, {fault}}}]", groups={"ios": ("*",)})
-            anka = world.doors(timeout=900)
+            script = f"http: [{{match: '* *', after: {after}, {fault}}}]"
+            begun = hosted(script, groups={"ios": ("*",)}) if runners else None
+            world = begun.world if begun else faulty(script, groups={"ios": ("*",)})
+            anka = (begun or world).doors(timeout=900)
             try:
                 planned = perform(name, inputs, anka, plan_only=True)
                 perform(name, inputs, anka, confirm=str(planned.plan["digest"]))
