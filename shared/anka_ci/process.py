@@ -25,7 +25,7 @@ from anka_ci.streams import OnLine, Stream
 
 PULSE = 5.0
 """Seconds between two looks at whether a silent program still does something."""
-GRACE, INSISTING = 2.5, 1.0
+GRACE, INSISTING = 2.5, 0.5
 """Seconds a child gets to clean up after SIGINT, and then after SIGTERM: of the five that an interruption may take, the
 rest is for what comes after it, such as putting back a default registry, and for the report."""
 

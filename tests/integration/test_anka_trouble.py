@@ -21,18 +21,18 @@ from anka_ci.server.app import Server
 from conftest import plain_env
 from integration.conftest import wait_until
 from integration.libraries import whole
+from integration.memory import measured
 
 MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: exit code, stdout and stderr, and the most memory it had, in bytes."""
+    """How a run ended: exit code, stdout and stderr."""
 
     code: int
     out: str
     err: str
-    memory: int
 
 
 @pytest.fixture
@@ -48,29 +48,25 @@ def sick(tmp_path: Path, server: Server) -> Path:
     return folder
 
 
-def begin(sick: Path, server: Server, *more: str) -> subprocess.Popen[bytes]:
+def begin(sick: Path, server: Server, *before: str) -> subprocess.Popen[bytes]:
+    """Start a pull; ``before`` are the words of a program that starts it."""
     env = plain_env(sick.parent) | {
         "ANKA_CI_CONTROLLER_URL": server.controller_url,
         "ANKA_CI_REGISTRY_URL": server.registry_url,
         "ANKA_CI_ANKA": str(sick / "anka"),
     }
     with (sick / "out").open("wb") as out, (sick / "err").open("wb") as err:
-        words = ["pull", "--template", "sonoma", "--tag", "v1", "--json", *more]
-        return subprocess.Popen(
-            [sys.executable, "-Im", "anka_ci.cli", *words], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-        )
+        words = [*before, sys.executable, "-Im", "anka_ci.cli", "pull", "--template", "sonoma", "--tag", "v1", "--json"]
+        return subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
 
 def end(child: subprocess.Popen[bytes], sick: Path) -> Ended:
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Ended(child.returncode, (sick / "out").read_text(), (sick / "err").read_text(), used.ru_maxrss * unit)
+    return Ended(child.wait(), (sick / "out").read_text(), (sick / "err").read_text())
 
 
-def pull(sick: Path, server: Server, script: str, *more: str) -> Ended:
+def pull(sick: Path, server: Server, script: str, *before: str) -> Ended:
     (sick / "pull").write_text(script)
-    return end(begin(sick, server, *more), sick)
+    return end(begin(sick, server, *before), sick)
 
 
 def nobody_is_left(sick: Path) -> None:
@@ -169,8 +165,9 @@ def test_the_run_itself_is_killed_and_what_it_started_goes_on(sick: Path, server
 @pytest.mark.parametrize("stream", [1, 2])
 @pytest.mark.parametrize("text", ["yes 'some words'", "cat /dev/zero"])
 def test_one_that_prints_a_gigabyte(sick: Path, server: Server, tmp_path: Path, stream: int, text: str) -> None:
-    done = pull(sick, server, f"{text} | head -c 1000000000 >&{stream}; exit 3")
+    peak = tmp_path / "peak"
+    done = pull(sick, server, f"{text} | head -c 1000000000 >&{stream}; exit 3", *measured(peak))
     assert done.code not in (0, 1), done.err[:2000]
-    assert done.memory < 200 * MIB
+    assert int(peak.read_text()) < 200 * MIB
     assert len(done.out) + len(done.err) < 4 * MIB
     then_it_works(sick, server, tmp_path)
