@@ -21,7 +21,8 @@ import pytest
 from integration.conftest import Served, standin_env, tool
 
 AT_ONCE = 2
-STANDIN = [sys.executable, "-Im", "anka_ci.standin", "-j"]
+STANDIN = [sys.executable, "-BIm", "anka_ci.standin", "-j"]
+"""Writes no compiled modules, which would count as calls of the first run, and of no other."""
 
 
 @dataclass(frozen=True)
