@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def sick(tmp_path: Path, server: Server) -> Path:
     return folder
 
 
-def begin(sick: Path, server: Server, *before: str) -> subprocess.Popen[bytes]:
+def begin(sick: Path, server: Server, *more: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Start a pull; ``before`` are the words of a program that starts it."""
     env = plain_env(sick.parent) | {
         "ANKA_CI_CONTROLLER_URL": server.controller_url,
@@ -56,17 +57,17 @@ def begin(sick: Path, server: Server, *before: str) -> subprocess.Popen[bytes]:
         "ANKA_CI_ANKA": str(sick / "anka"),
     }
     with (sick / "out").open("wb") as out, (sick / "err").open("wb") as err:
-        words = [*before, sys.executable, "-Im", "anka_ci.cli", "pull", "--template", "sonoma", "--tag", "v1", "--json"]
-        return subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        words = [sys.executable, "-Im", "anka_ci.cli", "pull", "--template", "sonoma", "--tag", "v1", "--json", *more]
+        return subprocess.Popen([*before, *words], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
 
 def end(child: subprocess.Popen[bytes], sick: Path) -> Ended:
     return Ended(child.wait(), (sick / "out").read_text(), (sick / "err").read_text())
 
 
-def pull(sick: Path, server: Server, script: str, *before: str) -> Ended:
+def pull(sick: Path, server: Server, script: str, *more: str, before: Sequence[str] = ()) -> Ended:
     (sick / "pull").write_text(script)
-    return end(begin(sick, server, *before), sick)
+    return end(begin(sick, server, *more, before=before), sick)
 
 
 def nobody_is_left(sick: Path) -> None:
@@ -166,7 +167,7 @@ def test_the_run_itself_is_killed_and_what_it_started_goes_on(sick: Path, server
 @pytest.mark.parametrize("text", ["yes 'some words'", "cat /dev/zero"])
 def test_one_that_prints_a_gigabyte(sick: Path, server: Server, tmp_path: Path, stream: int, text: str) -> None:
     peak = tmp_path / "peak"
-    done = pull(sick, server, f"{text} | head -c 1000000000 >&{stream}; exit 3", *measured(peak))
+    done = pull(sick, server, f"{text} | head -c 1000000000 >&{stream}; exit 3", before=measured(peak))
     assert done.code not in (0, 1), done.err[:2000]
     assert int(peak.read_text()) < 200 * MIB
     assert len(done.out) + len(done.err) < 4 * MIB
