@@ -84,6 +84,12 @@ def check_startable(nodes: Sequence[Node], template: Template, version: Version)
         raise RefusedError(f"no node that may can start {what}: {listed}", hint="choose others, or put them right")
 
 
+def check_size(vcpu: int | None, memory: int | None) -> None:
+    """``ValueError`` for an instance without a core or without memory (bytes); None is the template's own."""
+    if (vcpu is not None and vcpu < 1) or (memory is not None and memory < 1):
+        raise ValueError("vcpu and memory have to be more than nothing")
+
+
 def script(text: str | None, file: str | None) -> str:
     """A script that is given as text or as the path of a file; empty when neither is."""
     if file is None:

@@ -49,6 +49,12 @@ def only_one(**selectors: object) -> None:
         raise ValueError(f"{wanted}, not {' and '.join(given)}" if given else wanted)
 
 
+def not_both(**pair: object) -> None:
+    """``ValueError`` when both of two are given (are not None)."""
+    if None not in pair.values():
+        raise ValueError(f"give {' or '.join(map(dashed, pair))}, not both")
+
+
 def choose(
     anka: Anka, *, group: str | None = None, names: Sequence[str] | None = None, among: Sequence[Node] | None = None
 ) -> list[Node]:

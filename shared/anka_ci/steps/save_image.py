@@ -50,10 +50,8 @@ class Inputs:
     on_script_failure: str = arg("What to do when the script fails.", default="cancel", choices=("cancel", "save"))
 
     def __post_init__(self) -> None:
-        if self.template is not None and self.new_template is not None:
-            raise ValueError("give template or new-template, not both")
-        if self.script is not None and self.script_file is not None:
-            raise ValueError("give script or script-file, not both")
+        selection.not_both(template=self.template, new_template=self.new_template)
+        selection.not_both(script=self.script, script_file=self.script_file)
 
 
 @dataclass(frozen=True, kw_only=True)

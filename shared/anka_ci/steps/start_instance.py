@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from anka_ci.errors import AnkaCiError
 from anka_ci.inputs import Duration, Size, arg, build, show_duration
 from anka_ci.plan import Action, Plan
-from anka_ci.rules import instances, lease, naming, placing
+from anka_ci.rules import instances, lease, naming, placing, selection
 from anka_ci.steps import Runs
 from anka_ci.wire.instance import STARTED
 from anka_ci.wire.start import Start
@@ -60,12 +60,10 @@ class Inputs:
         naming.check(self.template, self.channel, self.fleet, tag=self.tag)
         lease.check_owner(self.owner)
         lease.check_length(self.lease)
-        if self.script is not None and self.script_file is not None:
-            raise ValueError("give script or script-file, not both")
+        selection.not_both(script=self.script, script_file=self.script_file)
         if self.script_timeout < 1:
             raise ValueError("script-timeout has to be one second at least")
-        if (self.vcpu is not None and self.vcpu < 1) or (self.memory is not None and self.memory < 1):
-            raise ValueError("vcpu and memory have to be more than nothing")
+        instances.check_size(self.vcpu, self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
